@@ -1,0 +1,55 @@
+# make book, make test: each needs only Python 3.11+ and make; the rest is installed into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+JOBS   ?= 2
+
+# One BLAS thread, CPU only: stored outputs come out the same on every run.
+export TF_CPP_MIN_LOG_LEVEL = 3
+export TF_ENABLE_ONEDNN_OPTS = 0
+export CUDA_VISIBLE_DEVICES = -1
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+export MPLBACKEND = agg
+export PYTHONHASHSEED = 0
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
+
+.PHONY: book test run check export bench serve clean edit
+
+$(STAMP): settings.ini setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	mkdir -p $(VENV)/etc/ipython
+	echo 'c.IPKernelApp.capture_fd_output = False' > $(VENV)/etc/ipython/ipython_kernel_config.py
+	touch $@
+
+book: $(STAMP)          ## build the book into _build/html
+	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
+	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+test: check             ## prove everything
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+run: $(STAMP)           ## execute notebooks and store their outputs; NB=nbs/... for one
+	$(BIN)/python -m tools.export $(NB)
+	$(BIN)/python -m tools.run_nbs $(NB)
+	$(BIN)/python -m tools.export $(NB)
+
+export: $(STAMP)        ## write mlcheat/ and README.md from the notebooks
+	$(BIN)/python -m tools.export
+
+edit: $(STAMP)          ## NB=nbs/x.ipynb: write work/x.py for editing, or take it back with TAKE=1
+	$(BIN)/python -m tools.edit $(if $(TAKE),take,give) $(NB)
+
+check: $(STAMP)         ## the notebooks, the package and the ledger agree
+	$(BIN)/python -m tools.checks
+
+bench: $(STAMP)         ## speed against the peers; ITEM=name for one
+	$(BIN)/python -m bench $(ITEM)
+
+serve: book             ## read the book at http://localhost:8000
+	$(BIN)/python -m http.server --directory _build/html 8000
+
+clean:
+	rm -rf $(VENV) _build dist build *.egg-info .pytest_cache .hypothesis book/api

@@ -1,0 +1,10 @@
+from . import basics as basics
+from . import cards as cards
+from . import data as data
+from . import exercises as exercises
+from . import figures as figures
+from . import nn as nn
+from .cards import card as card
+from .exercises import check as check
+from .exercises import hint as hint
+from .exercises import solution as solution

@@ -1,0 +1,4 @@
+"""The first steps: linear regression, gradient descent, logistic regression."""
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

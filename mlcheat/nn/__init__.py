@@ -1,0 +1,4 @@
+"""Neural networks from scratch, with the names of Keras 3."""
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
