@@ -1,0 +1,212 @@
+"""The book's own Sphinx extension: notebooks as nbdev writes them become pages as a reader wants them.
+
+- `#|` directives vanish; `hide`, `code-fold` and `check` become what they mean (see CONTRIBUTING.md);
+- every labelled equation gets a mark that leads to the cell which checks it, and every check names its equations;
+- every chapter links to its notebook, its source and its API page;
+- `{{ ledger }}` and `{{ corrections }}` are filled in from all chapters; API pages are written from the modules;
+- pages live at `nn/losses.html`, not at `nbs/nn/losses.html`.
+"""
+import json
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools import ledger  # noqa: E402
+from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_directives  # noqa: E402
+
+API = ROOT / "book" / "api"
+GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections")
+
+
+@cache
+def _chapters() -> list[Chapter]:
+    return chapters()
+
+
+@cache
+def _ledger() -> dict[str, ledger.Entry]:
+    return ledger.build(_chapters())[0]
+
+
+# --- one notebook -------------------------------------------------------------------------------------------------
+
+def _markdown(text: str) -> dict:
+    return {"cell_type": "markdown", "id": uuid4().hex[:8], "metadata": {}, "source": text}
+
+
+def _page_links(chapter: Chapter) -> str:
+    """The line under a chapter's title: notebook, source, API."""
+    up = "../" * chapter.name.count("/")
+    links = [f"{{download}}`Notebook <{chapter.path.name}>`"]
+    if chapter.module:
+        source = f"{up}_modules/{chapter.module.replace('.', '/')}.html"
+        links += [f'<a href="{source}">Source of <code>{chapter.module}</code></a>',
+                  f"{{doc}}`API </book/api/{chapter.module.removeprefix('mlcheat.')}>`"]
+    return ":::{div} page-links\n" + " &middot; ".join(links) + "\n:::"
+
+
+def _mark_equations(text: str) -> str:
+    """Put a mark under each labelled equation of a Markdown cell."""
+    for eq in equations(text):
+        if eq.label is None or eq.label not in _ledger():
+            continue
+        kinds = ", ".join(_ledger()[eq.label].kinds)
+        mark = (f'\n\n<div class="ledger-mark"><a href="#check-{eq.label}" '
+                f'title="checked in this chapter against: {kinds}">&#10003;<span> checked</span></a></div>\n\n')
+        pattern = rf"(\$\$[ \t]*\({re.escape(eq.label)}\)|^:label:\s*{re.escape(eq.label)}\s*$.*?^(?:`{{3,}}|:{{3,}})\s*$)"
+        text = re.sub(pattern, lambda m: m[0] + mark, text, count=1, flags=re.M | re.S)
+    return text
+
+
+def _check_label(labels: list[str], seen: set[str]) -> str:
+    """What stands above a check: anchors (the first check of an equation carries the id) and the equations' numbers."""
+    anchors = "".join(f'<span id="check-{x}"></span>' for x in labels if x not in seen)
+    seen.update(labels)
+    return f"{anchors}\n\n:::{{div}} check-label\n&#10003; check of " + ", ".join(f"{{eq}}`{x}`" for x in labels) + "\n:::"
+
+
+def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Rewrite a notebook's JSON before it is parsed."""
+    if not docname.startswith("nbs/"):
+        return
+    nb, chapter = json.loads(source[0]), Chapter(ROOT / f"{docname}.ipynb")
+    nb["metadata"].setdefault("language_info", {"name": "python", "pygments_lexer": "ipython3"})
+    numbers = {c.markdown: c.number for c in chapter.corrections}
+    cells, linked, seen = [], False, set()
+    for cell in nb["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            if text in numbers:
+                cells.append(_markdown(f'<span id="correction-{numbers[text]}"></span>'))
+            text = text.replace("{{ ledger }}", "" if "{{ ledger }}" not in text else ledger_page())
+            text = text.replace("{{ corrections }}", "" if "{{ corrections }}" not in text else corrections_page())
+            cell["source"] = _mark_equations(text)
+            cells.append(cell)
+            if not linked and text.startswith("# "):
+                linked = True
+                if docname != "nbs/index":
+                    cells.append(_markdown(_page_links(chapter)))
+            continue
+        if cell["cell_type"] == "code":
+            directives, cell["source"] = split_directives(text)
+            if not cell["source"].strip():
+                continue
+            tags = cell["metadata"].setdefault("tags", [])
+            if "hide" in directives:
+                tags.append("remove-cell")
+            if directives.get("code-fold"):
+                tags.append("hide-input")
+            if directives.get("eval") is False:
+                tags.append("skip-execution")
+            if "check" in directives:
+                cells.append(_markdown(_check_label(labels_in(directives["check"]), seen)))
+                tags.append("check")
+            if "export" in directives:
+                tags.append("export")
+            for output in cell["outputs"]:
+                alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+                if alt:
+                    cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+        cells.append(cell)
+    nb["cells"] = cells
+    source[0] = json.dumps(nb)
+
+
+# --- pages made from all notebooks --------------------------------------------------------------------------------
+
+def ledger_page() -> str:
+    """All formulas by chapter, each with what judges it and a link to its check."""
+    lines = [f"{len(_ledger())} formulas, each with at least one check that could fail.", ""]
+    for chapter in _chapters():
+        entries = [e for e in _ledger().values() if e.chapter == chapter.name]
+        if not entries:
+            continue
+        lines += [f"## {chapter.title}", "", "| formula | label | judged by | check |", "|:---|:---|:---|:---|"]
+        for e in entries:
+            where = f'<a href="../{e.chapter}.html#check-{e.label}">see the check</a>'
+            lines.append(f"| {{eq}}`{e.label}` | `{e.label}` | {', '.join(e.kinds)} | {where} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def corrections_page() -> str:
+    """The corrections of all chapters, with a link to the cell that proves each."""
+    total = sum(len(c.corrections) for c in _chapters())
+    lines = [f"{total} corrections so far.", ""]
+    for chapter in _chapters():
+        if not chapter.corrections:
+            continue
+        lines += [f"## {chapter.title}", ""]
+        folder = Path(chapter.name).parent.as_posix()
+        for c in chapter.corrections:
+            text = re.sub(r"\]\((?![./]|https?:|#)([\w-]+\.ipynb)", rf"](../{folder}/\1", c.markdown.strip())
+            lines += [f'{text} <a href="../{chapter.name}.html#correction-{c.number}">Proof.</a>', ""]
+    return "\n".join(lines)
+
+
+def write_api_pages(app: Sphinx, config) -> None:
+    """One page a module, from its docstrings; unchanged pages are left alone."""
+    API.mkdir(exist_ok=True)
+    wanted = {}
+    for chapter in _chapters():
+        if chapter.module:
+            name = chapter.module.removeprefix("mlcheat.")
+            wanted[API / f"{name}.md"] = (
+                f"# {chapter.module}\n\nThe chapter: [{chapter.title}](/nbs/{chapter.name}.ipynb).\n\n"
+                f"```{{eval-rst}}\n.. automodule:: {chapter.module}\n   :members:\n```\n")
+    for path in set(API.glob("*.md")) - wanted.keys():
+        path.unlink()
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def always_outdated(app: Sphinx, env, added, changed, removed) -> list[str]:
+    return [page for page in GENERATED_PAGES if page in env.found_docs]
+
+
+# --- where pages live, and what they load -------------------------------------------------------------------------
+
+def _short(docname: str) -> str:
+    return re.sub(r"^(nbs|book)/", "", docname)
+
+
+def shorten_addresses(app: Sphinx) -> None:
+    """`nbs/nn/losses` becomes `nn/losses.html`, in links, in files and in the search index."""
+    builder = app.builder
+    if builder.format != "html":
+        return
+    target, outfile = builder.get_target_uri, builder.get_outfilename
+    builder.get_target_uri = lambda docname, typ=None: target(_short(docname), typ)
+    builder.get_outfilename = lambda pagename: outfile(_short(pagename))
+
+
+def shorten_search_index(app: Sphinx, exception) -> None:
+    index = Path(app.outdir) / "searchindex.js"
+    if exception is None and index.exists():
+        text = index.read_text(encoding="utf-8")
+        head, names, rest = re.split(r'("docnames":\s*\[[^\]]*\])', text, maxsplit=1)
+        index.write_text(head + re.sub(r'"(?:nbs|book)/', '"', names) + rest, encoding="utf-8")
+
+
+def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Live code cells would need a server in the network; leave their scripts out."""
+    context["script_files"] = [s for s in context.get("script_files", []) if "thebe" not in str(getattr(s, "filename", s) or "")]
+    context["css_files"] = [s for s in context.get("css_files", []) if "thebe" not in str(getattr(s, "filename", s) or "")]
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", write_api_pages)
+    app.connect("builder-inited", shorten_addresses)
+    app.connect("env-get-outdated", always_outdated)
+    app.connect("source-read", edit_notebook)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("build-finished", shorten_search_index)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
