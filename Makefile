@@ -21,7 +21,7 @@ $(STAMP): settings.ini setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	mkdir -p $(VENV)/etc/ipython
-	echo 'c.IPKernelApp.capture_fd_output = False' > $(VENV)/etc/ipython/ipython_kernel_config.py
+	printf 'c.IPKernelApp.capture_fd_output = False\nc.Application.log_level = 40\n' > $(VENV)/etc/ipython/ipython_kernel_config.py
 	touch $@
 
 book: $(STAMP)          ## build the book into _build/html

@@ -55,7 +55,8 @@ def _plain(tex: str) -> str:
         tex = re.sub(rf"\\(?:var)?{name}(?![a-zA-Z])", letter, tex)
     for pattern, sign in _SIGNS.items():
         tex = re.sub(pattern, sign, tex)
-    while (new := re.sub(r"\\[td]?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", tex)) != tex:
+    inner = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
+    while (new := re.sub(rf"\\[td]?frac{inner}{inner}", r"(\1)/(\2)", tex)) != tex:
         tex = new
     return re.sub(r"[ \t]+", " ", re.sub(r"([_^])\{(\w)\}", r"\1\2", tex)).strip()
 

@@ -2,6 +2,7 @@
 import nbformat
 import pytest
 
+from mlcheat.exercises import _unveil as unveil
 from tools import checks, exercises, export
 from tools.notebooks import Chapter
 
@@ -78,7 +79,10 @@ def test_an_exercise_is_collected(make_chapter):
     answer = ("#| answer: 2\n#| tolerance: 1e-6\ncheck('demo-1', 1 + 1)",)
     found = exercises.collect(make_chapter(HEAD, EXERCISE, ("check('demo-1', ...)",), START, answer, END))
     assert found["demo-1"]["question"] == "How much is 1 + 1?" and found["demo-1"]["hint"] == "Count."
-    assert "2" not in found["demo-1"]["answer"] or "answer" not in found["demo-1"]["answer"]
+    veiled = found["demo-1"]["answer"]
+    assert "answer" not in veiled and "tolerance" not in veiled and "1 + 1" not in found["demo-1"]["solution"]
+    assert unveil(veiled) == {"answer": 2, "tolerance": 1e-6, "inputs": None, "mistakes": []}
+    assert unveil(found["demo-1"]["solution"]) == "Count them.\n\n```python\ncheck('demo-1', 1 + 1)\n```"
 
 
 @pytest.mark.parametrize("cells, message", [

@@ -1,0 +1,154 @@
+"""The built book in headless Chromium: no outside request, no console error, mathematics, nothing too wide."""
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+         "--disable-component-update --disable-sync").split()
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """The book, built with warnings as errors into a folder of its own."""
+    out = tmp_path_factory.mktemp("book")
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(ROOT), "--path-output", str(out),
+               "--warningiserror", "--nitpick", "--keep-going", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return out / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(book):
+    return sorted(p.relative_to(book).as_posix() for p in book.rglob("*.html") if "_static" not in p.parts)
+
+
+@pytest.fixture(scope="module")
+def browser(book):
+    """A browser and the address of the book on this machine."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(book)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium, f"http://127.0.0.1:{server.server_port}/"
+        chromium.close()
+    server.shutdown()
+
+
+def test_addresses_follow_the_mirror_rule(pages):
+    from tools.notebooks import chapters
+
+    for chapter in chapters():
+        assert f"{chapter.name}.html" in pages
+        if chapter.module:
+            assert f"api/{chapter.module.removeprefix('mlcheat.')}.html" in pages
+            assert f"_modules/{chapter.module.replace('.', '/')}.html" in pages
+    assert not [p for p in pages if p.startswith(("nbs/", "book/"))]
+
+
+def test_every_local_link_leads_somewhere(book, pages):
+    broken = []
+    for page in pages:
+        text = (book / page).read_text(encoding="utf-8")
+        for target in set(re.findall(r'(?:href|src)="([^"#?]+)["#?]', text)):
+            if re.match(r"[a-z]+:|//", target):
+                continue
+            path = Path(os.path.normpath(book / Path(page).parent / target.replace("%20", " ")))
+            if not path.exists():
+                broken.append(f"{page} -> {target}")
+    assert broken == []
+
+
+def test_every_anchor_of_the_ledger_exists(book, pages):
+    missing = []
+    for page in pages:
+        text = (book / page).read_text(encoding="utf-8")
+        for target, anchor in set(re.findall(r'href="([^"#]*)#((?:check|correction)-[\w-]+)"', text)):
+            other = text if not target else (book / os.path.normpath(Path(page).parent / target)).read_text(encoding="utf-8")
+            if f'id="{anchor}"' not in other:
+                missing.append(f"{page} -> {target}#{anchor}")
+    assert missing == []
+
+
+def test_no_directive_reaches_the_reader(book, pages):
+    shown = [p for p in pages if not p.startswith("_modules") and re.search(r">#\| ?\w", (book / p).read_text(encoding="utf-8"))]
+    assert shown == []
+
+
+def test_every_picture_has_words(book, pages):
+    naked = [f"{p}: {tag}" for p in pages for tag in re.findall(r"<img [^>]*>", (book / p).read_text(encoding="utf-8"))
+             if not re.search(r'alt="[^"]{5,}"', tag)]
+    assert naked == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_in_a_browser(browser, pages, width):
+    chromium, address = browser
+    problems = []
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.on("console", lambda m: problems.append(f"{page.url}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: problems.append(f"{page.url}: {e}"))
+    page.on("request", lambda r: problems.append(f"{page.url} asks {r.url}")
+            if not r.url.startswith((address, "data:", "blob:")) else None)
+    page.on("response", lambda r: problems.append(f"{page.url}: {r.status} {r.url}") if r.status >= 400 else None)
+    for name in pages:
+        if name.startswith("_modules") and width == 390:
+            continue                                           # source listings scroll inside their own box
+        page.goto(address + name)
+        if page.locator(".math").count():
+            page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
+            page.evaluate("MathJax.startup.promise.then(() => true)")
+            left = page.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length")
+            drawn = page.locator("mjx-container").count()
+            if left or not drawn:
+                problems.append(f"{name}: {left} formulas in error, {drawn} drawn")
+            if page.evaluate("[...document.querySelectorAll('.math')].some(e => !e.querySelector('mjx-container'))"):
+                problems.append(f"{name}: a formula was not drawn")
+        too_wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        if too_wide > 0:
+            problems.append(f"{name}: {too_wide} px wider than the screen of {width}")
+    context.close()
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme, dark", [("light", False), ("dark", True)])
+def test_light_and_dark(browser, scheme, dark):
+    chromium, address = browser
+    context = chromium.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(address + "basics/linear_regression.html")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (sum(background[:3]) < 200) == dark
+    assert ("invert" in page.evaluate("getComputedStyle(document.querySelector('.cell_output img')).filter")) == dark
+    context.close()
+
+
+@pytest.mark.parametrize("word, page_name", [("sigmoid", "nn/activations.html"), ("gradient", "gradient_descent.html")])
+def test_search_finds(browser, word, page_name):
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(f"{address}search.html?q={word}")
+    page.wait_for_selector("#search-results li a", timeout=15_000)
+    links = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
+    assert any(page_name in link for link in links), links
+    assert page.goto(links[0].split("?")[0]).ok
+    page.close()
