@@ -3,7 +3,7 @@
 - `#|` directives vanish; `hide`, `code-fold` and `check` become what they mean (see CONTRIBUTING.md);
 - every labelled equation gets a mark that leads to the cell which checks it, and every check names its equations;
 - every chapter links to its notebook, its source and its API page;
-- `{{ ledger }}` and `{{ corrections }}` are filled in from all chapters; API pages are written from the modules;
+- `{{ ledger }}`, `{{ corrections }}`, `{{ speed }}` and `{{ counts }}` are filled in from all chapters; API pages are written from the modules;
 - pages live at `nn/losses.html`, not at `nbs/nn/losses.html`.
 """
 import json
@@ -18,11 +18,12 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench import harness  # noqa: E402
 from tools import ledger  # noqa: E402
 from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_directives  # noqa: E402
 
 API = ROOT / "book" / "api"
-GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections")
+GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections", "nbs/reference/speed", "nbs/index")
 
 
 @cache
@@ -82,11 +83,14 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
     cells, linked, seen = [], False, set()
     for cell in nb["cells"]:
         text = "".join(cell["source"])
+        if "readme-only" in cell["metadata"].get("tags", []):
+            continue
         if cell["cell_type"] == "markdown":
             if text in numbers:
                 cells.append(_markdown(f'<span id="correction-{numbers[text]}"></span>'))
-            text = text.replace("{{ ledger }}", "" if "{{ ledger }}" not in text else ledger_page())
-            text = text.replace("{{ corrections }}", "" if "{{ corrections }}" not in text else corrections_page())
+            for word, page in FILLED_IN.items():
+                if f"{{{{ {word} }}}}" in text:
+                    text = text.replace(f"{{{{ {word} }}}}", page())
             cell["source"] = _mark_equations(text)
             cells.append(cell)
             if not linked and text.startswith("# "):
@@ -149,6 +153,23 @@ def corrections_page() -> str:
             text = re.sub(r"\]\((?![./]|https?:|#)([\w-]+\.ipynb)", rf"](../{folder}/\1", c.markdown.strip())
             lines += [f'{text} <a href="../{chapter.name}.html#correction-{c.number}">Proof.</a>', ""]
     return "\n".join(lines)
+
+
+def speed_page() -> str:
+    """The table of the last benchmark run."""
+    if not harness.RESULTS.exists():
+        return "Nothing has been measured yet: run `make bench`."
+    stored = json.loads(harness.RESULTS.read_text(encoding="utf-8"))
+    return f"Machine: {stored['machine']}.\n\n{harness.table(stored['results'])}"
+
+
+def counts() -> str:
+    """What the landing page counts."""
+    corrections = sum(len(c.corrections) for c in _chapters())
+    return f"**{len(_ledger())}** formulas checked, **{corrections}** errors corrected in the open"
+
+
+FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "counts": counts}
 
 
 def write_api_pages(app: Sphinx, config) -> None:

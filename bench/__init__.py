@@ -1,0 +1,1 @@
+"""Speed against the peers: one file an item, interleaved pairs in one process, a table of ratios."""

@@ -1,0 +1,41 @@
+"""`python -m bench [item ...] [--size small|standard|large]`: measure, print the table, store the results."""
+import argparse
+import importlib
+import pkgutil
+import sys
+
+import bench
+from bench import harness
+
+
+def items() -> dict[str, harness.Item]:
+    """Every item: the modules of this folder that define ITEM."""
+    names = [m.name for m in pkgutil.iter_modules(bench.__path__) if not m.name.startswith("_") and m.name != "harness"]
+    modules = [importlib.import_module(f"bench.{name}") for name in names]
+    return {m.ITEM.name: m.ITEM for m in modules if hasattr(m, "ITEM")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("item", nargs="*", help="names of items; all of them by default")
+    parser.add_argument("--size", default="standard", choices=["small", "standard", "large"])
+    arguments = parser.parse_args()
+    known = items()
+    if unknown := [name for name in arguments.item if name not in known]:
+        parser.error(f"no item {', '.join(unknown)}; there are {', '.join(known)}")
+    results, failures = [], []
+    for name in arguments.item or known:
+        try:
+            results.append(harness.measure(known[name], arguments.size))
+            r = results[-1]
+            print(f"{name:<24} {r.ratio:6.2f}  ({r.low:.2f} to {r.high:.2f})  target {r.target:g}", flush=True)
+        except harness.QualityError as error:
+            failures.append(str(error))
+    if results:
+        harness.store(results)
+    print("\n".join(failures), file=sys.stderr)
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Run our code and a peer's in turn on equal data and report the ratio of their times.
+
+A ratio below 1 means that ours is faster. Both sides run in one process with one BLAS thread, alternating which goes
+first; the result of both is compared before any time is reported, so a fast wrong answer fails.
+"""
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two ways to do the same on the same data.
+
+    `compare(ours, theirs)` gets what the two returned and returns a list of complaints, empty when ours is as good.
+    """
+
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+    compare: Callable[[Any, Any], list[str]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row of the table: what is compared with whom, at which sizes, and the ratio we aim for."""
+
+    name: str
+    what: str
+    reference: str
+    target: float
+    sizes: dict[str, dict]
+    make: Callable[..., Case]
+
+
+@dataclass(frozen=True)
+class Result:
+    name: str
+    what: str
+    reference: str
+    size: str
+    target: float
+    ratio: float
+    low: float
+    high: float
+    ours_ms: float
+    theirs_ms: float
+    pairs: int
+
+    @property
+    def met(self) -> bool:
+        return self.ratio <= self.target
+
+
+class QualityError(AssertionError):
+    """Ours was not as good as theirs; its speed means nothing."""
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def measure(item: Item, size: str = "standard", *, budget: float = 4.0, least: int = 7, most: int = 200) -> Result:
+    """Interleaved pairs until `budget` seconds are spent (at least `least` pairs); medians and quartiles of the ratio."""
+    from threadpoolctl import threadpool_limits
+
+    if size not in item.sizes:
+        raise ValueError(f"{item.name} has no size {size!r}; it has {', '.join(item.sizes)}")
+    with threadpool_limits(1):
+        case = item.make(**item.sizes[size])
+        complaints = case.compare(case.ours(), case.theirs())             # also the warm-up
+        if complaints:
+            raise QualityError(f"{item.name} ({size}): " + "; ".join(complaints))
+        pairs, spent = [], 0.0
+        while len(pairs) < least or (spent < budget and len(pairs) < most):
+            if len(pairs) % 2:
+                a, b = _seconds(case.ours), _seconds(case.theirs)
+            else:
+                b, a = _seconds(case.theirs), _seconds(case.ours)
+            pairs.append((a, b))
+            spent += a + b
+    ratios = [a / b for a, b in pairs]
+    low, ratio, high = statistics.quantiles(ratios, n=4)
+    return Result(item.name, item.what, item.reference, size, item.target, round(ratio, 3), round(low, 3), round(high, 3),
+                  round(1e3 * statistics.median(a for a, _ in pairs), 3),
+                  round(1e3 * statistics.median(b for _, b in pairs), 3), len(pairs))
+
+
+def machine() -> str:
+    """The machine in words: processor family, cores, versions."""
+    import os
+
+    import numpy
+    import scipy
+    import sklearn
+
+    return (f"{platform.machine()}, {os.cpu_count()} cores, one BLAS thread; Python {platform.python_version()}, "
+            f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, scikit-learn {sklearn.__version__}")
+
+
+def table(results: list[dict]) -> str:
+    """The results as a Markdown table."""
+    lines = ["| item | against | size | ratio (quartiles) | target | ours, ms | theirs, ms |",
+             "|:---|:---|:---|---:|---:|---:|---:|"]
+    for r in results:
+        mark = "" if r["ratio"] <= r["target"] else " (missed)"
+        lines.append(f"| {r['what']} | {r['reference']} | {r['size']} | {r['ratio']:.2f} ({r['low']:.2f} to {r['high']:.2f}) "
+                     f"| {r['target']:g}{mark} | {r['ours_ms']:.2f} | {r['theirs_ms']:.2f} |")
+    return "\n".join(lines)
+
+
+def store(results: list[Result], path: Path = RESULTS) -> None:
+    """Put the results into the file, in place of older ones of the same item and size."""
+    old = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    new = [r.__dict__ for r in results]
+    keys = {(r["name"], r["size"]) for r in new}
+    merged = sorted([r for r in old if (r["name"], r["size"]) not in keys] + new, key=lambda r: (r["name"], r["size"]))
+    text = json.dumps({"machine": machine(), "results": merged}, indent=1) + "\n"
+    path.with_suffix(".tmp").write_text(text, encoding="utf-8")
+    path.with_suffix(".tmp").replace(path)
