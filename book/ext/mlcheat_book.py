@@ -1,14 +1,18 @@
 """The book's own Sphinx extension: notebooks as nbdev writes them become pages as a reader wants them.
 
 - `#|` directives vanish; `hide`, `code-fold` and `check` become what they mean (see CONTRIBUTING.md);
+- docstrings in exported cells are shortened to their first sentence, imports and private helpers are folded away;
 - every labelled equation gets a mark that leads to the cell which checks it, and every check names its equations;
 - every chapter links to its notebook, its source and its API page;
 - `{{ ledger }}`, `{{ corrections }}`, `{{ speed }}` and `{{ counts }}` are filled in from all chapters; API pages are written from the modules;
 - pages live at `nn/losses.html`, not at `nbs/nn/losses.html`.
 """
+import ast
+import inspect
 import json
 import re
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
@@ -73,6 +77,29 @@ def _check_label(labels: list[str], seen: set[str]) -> str:
     return f"{anchors}\n\n:::{{div}} check-label\n&#10003; check of " + ", ".join(f"{{eq}}`{x}`" for x in labels) + "\n:::"
 
 
+def shorten_docstrings(code: str) -> str:
+    """Keep the first sentence of each docstring: the page already says the rest, the API page has it whole."""
+    lines = code.split("\n")
+    nodes = [n for n in ast.walk(ast.parse(code)) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    docs = [n.body[0] for n in nodes if ast.get_docstring(n) and len(n.body) > 1]
+    for doc in sorted(docs, key=lambda d: -d.lineno):
+        if doc.end_lineno == doc.lineno:
+            continue
+        summary = " ".join(inspect.cleandoc(doc.value.value).split("\n\n")[0].split())
+        lines[doc.lineno - 1: doc.end_lineno] = textwrap.wrap(
+            f'"""{summary}"""', 92, initial_indent=" " * doc.col_offset, subsequent_indent=" " * doc.col_offset,
+            break_long_words=False)
+    return "\n".join(lines)
+
+
+def is_plumbing(code: str) -> bool:
+    """True for imports and private helpers alone: a reader may unfold them, nobody has to read past them."""
+    body = ast.parse(code).body
+    named = [getattr(n, "name", "_") for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    targets = [getattr(t, "id", "_") for n in body if isinstance(n, ast.Assign) for t in n.targets]
+    return all(name.startswith("_") for name in named + targets)
+
+
 def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
     """Rewrite a notebook's JSON before it is parsed."""
     if not docname.startswith("nbs/"):
@@ -105,7 +132,7 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
             tags = cell["metadata"].setdefault("tags", [])
             if "hide" in directives:
                 tags.append("remove-cell")
-            if directives.get("code-fold"):
+            if directives.get("code-fold") or ("export" in directives and is_plumbing(cell["source"])):
                 tags.append("hide-input")
             if directives.get("eval") is False:
                 tags.append("skip-execution")
@@ -113,6 +140,7 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 cells.append(_markdown(_check_label(labels_in(directives["check"]), seen)))
                 tags.append("check")
             if "export" in directives:
+                cell["source"] = shorten_docstrings(cell["source"])
                 tags.append("export")
             for output in cell["outputs"]:
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
