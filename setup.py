@@ -28,7 +28,7 @@ setup(
     keywords=cfg["keywords"],
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=["mlcheat", "mlcheat.*"]),
-    package_data={"mlcheat": ["py.typed", "**/*.pyi", "*.json", "**/*.json"]},
+    package_data={"mlcheat": ["py.typed", "*.pyi", "*.json", "**/*.pyi", "**/*.json", "**/*.toml"]},
     install_requires=shlex.split(cfg["requirements"]),
     extras_require=extras,
     zip_safe=False,

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -191,13 +192,42 @@ def speed_page() -> str:
     return f"Machine: {stored['machine']}.\n\n{harness.table(stored['results'])}"
 
 
+def glossary_page() -> str:
+    """The terms as a glossary that `{term}` can refer to from every page."""
+    from mlcheat.reference.glossary import GLOSSARY
+
+    lines = ["````{glossary}"]
+    for term in GLOSSARY.values():
+        lines += [term.name, *term.aliases]
+        body = [term.definition, *([f"$\\displaystyle {term.formula}$"] if term.formula else [])]
+        also = [f"See {', '.join(f'{{term}}`{name}`' for name in term.see)}."] if term.see else []
+        also += [f"Computed in {{doc}}`/nbs/{term.chapter}`."] if term.chapter else []
+        body += [" ".join(also)] if also else []
+        lines += [f"{': ' if i == 0 else '  '}{part}\n" for i, part in enumerate(body)]
+    return "\n".join([*lines, "````"])
+
+
+def explain_terms(app: Sphinx, doctree, docname: str) -> None:
+    """A reader who rests the pointer on a term sees its definition."""
+    links = [r for r in doctree.findall(nodes.reference) if r.next_node(nodes.inline) is not None
+             and "std-term" in r.next_node(nodes.inline).get("classes", [])]
+    if links:
+        from mlcheat.reference.glossary import define
+
+        objects = app.env.get_domain("std").objects
+        definitions = {anchor: define(name).definition for (kind, name), (_, anchor) in objects.items() if kind == "term"}
+        for link in links:
+            link["reftitle"] = definitions[link.get("refid") or link["refuri"].partition("#")[2]]
+
+
 def counts() -> str:
     """What the landing page counts."""
     corrections = sum(len(c.corrections) for c in _chapters())
     return f"**{len(_ledger())}** formulas checked, **{corrections}** errors corrected in the open"
 
 
-FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "counts": counts}
+FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "glossary": glossary_page,
+             "counts": counts}
 
 
 def write_api_pages(app: Sphinx, config) -> None:
@@ -208,7 +238,7 @@ def write_api_pages(app: Sphinx, config) -> None:
         if chapter.module:
             name = chapter.module.removeprefix("mlcheat.")
             wanted[API / f"{name}.md"] = (
-                f"# {chapter.module}\n\nThe chapter: [{chapter.title}](/nbs/{chapter.name}.ipynb).\n\n"
+                f"# {name}\n\n`{chapter.module}`, the code of the chapter: [{chapter.title}](/nbs/{chapter.name}.ipynb).\n\n"
                 f"```{{eval-rst}}\n.. automodule:: {chapter.module}\n   :members:\n```\n")
     for path in set(API.glob("*.md")) - wanted.keys():
         path.unlink()
@@ -256,6 +286,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", shorten_addresses)
     app.connect("env-get-outdated", always_outdated)
     app.connect("source-read", edit_notebook)
+    app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", shorten_search_index)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
