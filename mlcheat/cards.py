@@ -40,12 +40,13 @@ _GREEK = dict(zip(
     "alpha beta gamma delta epsilon eta theta kappa lambda mu nu pi rho sigma tau phi chi psi omega".split(),
     "αβγδεηθκλμνπρστφχψω"))
 _SIGNS = {
-    r"\\cdot|\\times": "·", r"\\le(?:q)?\b": "≤", r"\\ge(?:q)?\b": "≥", r"\\ne(?:q)?\b": "≠", r"\\in\b": "∈",
-    r"\\sum\b": "Σ", r"\\prod\b": "Π", r"\\nabla\b": "∇", r"\\partial\b": "∂", r"\\infty\b": "∞", r"\\to\b": "→",
-    r"\\leftarrow\b": "←", r"\\odot\b": "⊙", r"\\pm\b": "±", r"\\top\b": "T", r"\\l?dots\b": "...", r"\\Phi\b": "Φ",
+    r"\\cdot|\\times": "·", r"\\le(?:q)?(?![a-zA-Z])": "≤", r"\\ge(?:q)?(?![a-zA-Z])": "≥", r"\\ne(?:q)?(?![a-zA-Z])": "≠", r"\\in(?![a-zA-Z])": "∈",
+    r"\\sum(?![a-zA-Z])": "Σ", r"\\prod(?![a-zA-Z])": "Π", r"\\nabla(?![a-zA-Z])": "∇", r"\\partial(?![a-zA-Z])": "∂", r"\\infty(?![a-zA-Z])": "∞", r"\\to(?![a-zA-Z])": "→",
+    r"\\leftarrow(?![a-zA-Z])": "←", r"\\[lr]Vert(?![a-zA-Z])": "‖", r"\\[lr]vert(?![a-zA-Z])|\\mid(?![a-zA-Z])": "|", r"\\lceil(?![a-zA-Z])": "⌈", r"\\rceil(?![a-zA-Z])": "⌉",
+    r"\\lfloor(?![a-zA-Z])": "⌊", r"\\rfloor(?![a-zA-Z])": "⌋", r"\\ell(?![a-zA-Z])": "ℓ", r"\\\|": "‖", r"\\([{}])": r"\1", r"\\cup(?![a-zA-Z])": "∪", r"\\cap(?![a-zA-Z])": "∩", r"\\odot(?![a-zA-Z])": "⊙", r"\\pm(?![a-zA-Z])": "±", r"\\top(?![a-zA-Z])": "T", r"\\l?dots(?![a-zA-Z])": "...", r"\\Phi(?![a-zA-Z])": "Φ",
     r"\\(?:quad|qquad|[,;!:>])": " ", r"\\(?:left|right|big|Big|bigl|bigr|displaystyle)(?![a-zA-Z])": "",
     r"\\(?:mathrm|mathbf|text|operatorname|boldsymbol)\{([^{}]*)\}": r"\1", r"\\hat\{?(\w)\}?": "\\1\u0302", r"\\bar\{?(\w)\}?": "\\1\u0304",
-    r"\\(log|exp|max|min|tanh|sin|cos|sqrt|arg)\b": r"\1", r"\\[td]?frac\s*(\w)\s*(\w)": r"\1/\2",
+    r"\\(log|exp|max|min|tanh|sin|cos|sqrt|arg)(?![a-zA-Z])": r"\1", r"\\[td]?frac\s*(\w)\s*(\w)": r"\1/\2",
 }
 
 
@@ -100,11 +101,13 @@ class Card:
 
 
 def _signature(name: str, obj: Any) -> str:
+    """Names and defaults; the types stand with their shapes below."""
     try:
-        text = f"{name}{inspect.signature(obj)}"
+        signature = inspect.signature(obj)
     except (TypeError, ValueError):
-        text = f"{name}(...)"
-    return re.sub(r"\b(?:numpy|np|typing|collections\.abc)\.", "", text.replace("'", '"') if '"' not in text else text)
+        return f"{name}(...)"
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return name + str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 def _card_of(obj: Any) -> Card:
@@ -113,8 +116,9 @@ def _card_of(obj: Any) -> Card:
         raise TypeError(f"card expects a name or a documented function or class, got {type(obj).__name__}")
     parts = _sections(doc)
     shapes = re.findall(r"^(\w[\w, *]*?) : (.+)$", parts.get("Parameters", ""), flags=re.M)
-    returns = re.findall(r"^(\S.*)$", parts.get("Returns", ""), flags=re.M)
-    shapes += [("returns", returns[0])] if returns else []
+    for section in ("Returns", "Yields"):
+        first = re.findall(r"^(\S.*)$", parts.get(section, ""), flags=re.M)
+        shapes += [(section.lower(), first[0])] if first else []
     return Card(
         name, obj.__module__, re.split(r"\n\s*\n|\n\.\. ", parts[""])[0].replace("\n", " "), _signature(name, obj),
         _formulas(parts[""]), shapes, _advice(parts.get("Notes", ""), "Use"), _advice(parts.get("Notes", ""), "Avoid"))

@@ -399,7 +399,7 @@ def add_intercept(X: ArrayLike) -> np.ndarray:
 
 # %% ../../nbs/basics/linear_regression.ipynb #8e1d9ddb
 def _triangle(Z: np.ndarray) -> np.ndarray:
-    """The R of Z = QR, at most as many rows as columns: Q keeps lengths, so R has all costs and gradients of Z.
+    """The square R of Z = QR, or Z itself if it has no more rows: Q keeps lengths, so R has Z's costs and gradients.
 
     Z is a float64 matrix of our own in column order; it is overwritten.
     """
@@ -606,9 +606,10 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 mean += shift
         if weight is not None:
             Z *= np.sqrt(weight)[:, None]
-        R = _triangle(Z)
+        R = _triangle(Z) if targets.shape[1] <= d else Z                 # worth it unless there are very many targets
+        R = R[:d] if len(R) < n else R                                   # below row d of a triangle the features are zero
         coef, _, self.rank_, self.singular_ = scipy.linalg.lstsq(
-            R[:d, :d], R[:d, d:], cond=max(n, d) * np.finfo(X.dtype).eps, check_finite=False)
+            R[:, :d], R[:, d:], cond=max(n, d) * np.finfo(X.dtype).eps, check_finite=False)
         self.coef_ = np.ascontiguousarray(coef.T, dtype=X.dtype)
         self.intercept_ = (mean[d:] - mean[:d] @ coef).astype(X.dtype) if self.fit_intercept else 0.0
         if y.ndim == 1:

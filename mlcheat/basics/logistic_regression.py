@@ -493,7 +493,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
+        if y.dtype.kind not in "bui":                                         # whole numbers are labels, no need to look
+            check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         k = len(self.classes_)
         if k < 2:

@@ -1164,8 +1164,8 @@ def softplus(x: ArrayLike) -> NDArray[np.floating]:
 
     Examples
     --------
-    >>> softplus([-1000.0, 0.0, 1000.0]).round(4)
-    array([   0.    ,    0.6931, 1000.    ])
+    >>> softplus([-1000.0, 0.0, 2.0]).round(4)
+    array([0.    , 0.6931, 2.1269])
     """
     x = _floats(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
@@ -1631,7 +1631,8 @@ def selu(x: ArrayLike) -> NDArray[np.floating]:
     >>> selu([-50.0, 1.0]).round(6)
     array([-1.758099,  1.050701])
     """
-    return _SELU_SCALE * elu(x, _SELU_ALPHA)
+    with np.errstate(over="ignore"):
+        return _SELU_SCALE * elu(x, _SELU_ALPHA)
 
 
 def selu_prime(x: ArrayLike) -> NDArray[np.floating]:
@@ -1764,6 +1765,14 @@ def celu_prime(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
 _SQRT_HALF, _SQRT_2_PI, _CUBIC = 0.7071067811865476, 0.7978845608028654, 0.044715
 
 
+def _normal_cdf(x: NDArray) -> NDArray:
+    """The standard normal distribution function in the dtype of `x`; erfc keeps its left tail exact."""
+    from scipy.special import erfc                            # here, so that importing this module stays cheap
+
+    known = min(x.dtype, np.dtype(np.float64))                # SciPy has no longer floats
+    return (0.5 * erfc(-_SQRT_HALF * x.astype(known))).astype(x.dtype)[()]
+
+
 def gelu(x: ArrayLike, approximate: bool = False) -> NDArray[np.floating]:
     r"""Weight each input by the share of a normal population that lies below it.
 
@@ -1788,7 +1797,7 @@ def gelu(x: ArrayLike, approximate: bool = False) -> NDArray[np.floating]:
 
     Notes
     -----
-    Phi is the standard normal distribution function; erfc keeps its left tail exact.
+    Phi is the standard normal distribution function.
 
     Use when building a transformer: the usual choice there.
     Avoid when monotone outputs are wanted, or the error function is too dear (approximate=True).
@@ -1806,9 +1815,7 @@ def gelu(x: ArrayLike, approximate: bool = False) -> NDArray[np.floating]:
     if approximate:
         with np.errstate(all="ignore"):
             return 0.5 * x * (1 + np.tanh(_SQRT_2_PI * (x + _CUBIC * x * x * x)))
-    from scipy.special import erfc
-
-    return (0.5 * x * erfc(-_SQRT_HALF * x)).astype(x.dtype)[()]
+    return x * _normal_cdf(x)
 
 
 def gelu_prime(x: ArrayLike, approximate: bool = False) -> NDArray[np.floating]:
@@ -1851,10 +1858,7 @@ def gelu_prime(x: ArrayLike, approximate: bool = False) -> NDArray[np.floating]:
     if approximate:
         t = np.tanh(_SQRT_2_PI * (x + _CUBIC * x * x * x))
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _SQRT_2_PI * (1 + 3 * _CUBIC * x * x)
-    from scipy.special import erfc
-
-    density = np.exp(-0.5 * x * x) * (0.5 * _SQRT_2_PI)
-    return (0.5 * erfc(-_SQRT_HALF * x) + x * density).astype(x.dtype)[()]
+    return _normal_cdf(x) + x * np.exp(-0.5 * x * x) * (0.5 * _SQRT_2_PI)
 
 
 def silu(x: ArrayLike) -> NDArray[np.floating]:

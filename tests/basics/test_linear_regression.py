@@ -48,7 +48,7 @@ def test_scikit_learn_checks(estimator, check):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("targets", [None, 1, 3])
+@pytest.mark.parametrize("targets", [None, 1, 3, 60])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_linear_regression_equals_scikit_learn(rng, fit_intercept, weighted, targets, dtype):
     X = (rng.normal(size=(50, 4)) * 100).astype(dtype)
@@ -72,7 +72,7 @@ def test_linear_regression_keeps_float32(rng):
     assert model.coef_.dtype == np.float32 and model.predict(X).dtype == np.float32
 
 
-@pytest.mark.parametrize("shape", [(200, 3), (12, 12), (5, 9), (1, 4), (1, 1), (2, 1)])
+@pytest.mark.parametrize("shape", [(200, 3), (12, 12), (5, 9), (1, 4), (1, 1), (2, 1), (3, 2), (4, 2)])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_minimum_norm_as_numpy(rng, shape, fit_intercept):
     X, y = rng.normal(size=shape), rng.normal(size=shape[0])
