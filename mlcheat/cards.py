@@ -36,29 +36,28 @@ def _advice(notes: str, opening: str) -> str:
     return " ".join(m[1].split()) if m else ""
 
 # %% ../nbs/cards.ipynb #2b636eca
-_GREEK = dict(zip(
-    "alpha beta gamma delta epsilon eta theta kappa lambda mu nu pi rho sigma tau phi chi psi omega".split(),
-    "αβγδεηθκλμνπρστφχψω"))
-_SIGNS = {
-    r"\\cdot|\\times": "·", r"\\le(?:q)?(?![a-zA-Z])": "≤", r"\\ge(?:q)?(?![a-zA-Z])": "≥", r"\\ne(?:q)?(?![a-zA-Z])": "≠", r"\\in(?![a-zA-Z])": "∈",
-    r"\\sum(?![a-zA-Z])": "Σ", r"\\prod(?![a-zA-Z])": "Π", r"\\nabla(?![a-zA-Z])": "∇", r"\\partial(?![a-zA-Z])": "∂", r"\\infty(?![a-zA-Z])": "∞", r"\\to(?![a-zA-Z])": "→",
-    r"\\leftarrow(?![a-zA-Z])": "←", r"\\[lr]Vert(?![a-zA-Z])": "‖", r"\\[lr]vert(?![a-zA-Z])|\\mid(?![a-zA-Z])": "|", r"\\lceil(?![a-zA-Z])": "⌈", r"\\rceil(?![a-zA-Z])": "⌉",
-    r"\\lfloor(?![a-zA-Z])": "⌊", r"\\rfloor(?![a-zA-Z])": "⌋", r"\\ell(?![a-zA-Z])": "ℓ", r"\\\|": "‖", r"\\([{}])": r"\1", r"\\cup(?![a-zA-Z])": "∪", r"\\cap(?![a-zA-Z])": "∩", r"\\odot(?![a-zA-Z])": "⊙", r"\\pm(?![a-zA-Z])": "±", r"\\top(?![a-zA-Z])": "T", r"\\l?dots(?![a-zA-Z])": "...", r"\\Phi(?![a-zA-Z])": "Φ",
-    r"\\(?:quad|qquad|[,;!:>])": " ", r"\\(?:left|right|big|Big|bigl|bigr|displaystyle)(?![a-zA-Z])": "",
-    r"\\(?:mathrm|mathbf|text|operatorname|boldsymbol)\{([^{}]*)\}": r"\1", r"\\hat\{?(\w)\}?": "\\1\u0302", r"\\bar\{?(\w)\}?": "\\1\u0304",
-    r"\\(log|exp|max|min|tanh|sin|cos|sqrt|arg)(?![a-zA-Z])": r"\1", r"\\[td]?frac\s*(\w)\s*(\w)": r"\1/\2",
-}
+_WORDS = dict(zip(
+    "alpha beta gamma delta epsilon eta theta kappa lambda mu nu pi rho sigma tau phi chi psi omega Phi Sigma Delta".split(),
+    "αβγδεηθκλμνπρστφχψωΦΣΔ"))
+_WORDS |= dict(zip(
+    "cdot times le leq ge geq ne neq in sum prod nabla partial infty to leftarrow odot pm top cup cap lVert rVert "
+    "lvert rvert mid lceil rceil lfloor rfloor ell approx sim propto dots ldots cdots".split(),
+    "· · ≤ ≤ ≥ ≥ ≠ ≠ ∈ Σ Π ∇ ∂ ∞ → ← ⊙ ± T ∪ ∩ ‖ ‖ | | | ⌈ ⌉ ⌊ ⌋ ℓ ≈ ~ ∝ ... ... ...".split()))
+_WORDS |= dict.fromkeys("left right big Big bigl bigr displaystyle".split(), "") | {"quad": " ", "qquad": " "}
+_WORDS |= {name: name for name in "log exp max min arg tanh sinh cosh sin cos tan sqrt sup inf lim det".split()}
+_ARGUMENT = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 
 
 def _plain(tex: str) -> str:
     """TeX as readable text, as far as a few replacements reach."""
-    for name, letter in _GREEK.items():
-        tex = re.sub(rf"\\(?:var)?{name}(?![a-zA-Z])", letter, tex)
-    for pattern, sign in _SIGNS.items():
-        tex = re.sub(pattern, sign, tex)
-    inner = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
-    while (new := re.sub(rf"\\[td]?frac{inner}{inner}", r"(\1)/(\2)", tex)) != tex:
+    tex = re.sub(r"\\(?:mathrm|mathbf|mathcal|text|operatorname|boldsymbol|mathbb)\{([^{}]*)\}", r"\1", tex)
+    tex = re.sub(r"\\[td]?frac\s*(\w)\s*(\w)", r"\1/\2", tex)
+    while (new := re.sub(rf"\\[td]?frac{_ARGUMENT}{_ARGUMENT}", r"(\1)/(\2)", tex)) != tex:
         tex = new
+    for accent, mark in (("hat", "\u0302"), ("bar", "\u0304"), ("tilde", "\u0303")):
+        tex = re.sub(rf"\\{accent}\s*\{{?(\w)\}}?", rf"\1{mark}", tex)
+    tex = re.sub(r"\\(?:var)?([a-zA-Z]+)", lambda m: _WORDS.get(m[1], m[0]), tex)
+    tex = re.sub(r"\\[,;!:> ]", " ", tex.replace(r"\|", "‖").replace(r"\{", "{").replace(r"\}", "}"))
     return re.sub(r"[ \t]+", " ", re.sub(r"([_^])\{(\w)\}", r"\1\2", tex)).strip()
 
 # %% ../nbs/cards.ipynb #1938a739
