@@ -29,7 +29,7 @@ book: $(STAMP)          ## build the book into _build/html
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 test: check             ## prove everything
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS)
 
 run: $(STAMP)           ## execute notebooks and store their outputs; NB=nbs/... for one
 	$(BIN)/python -m tools.export $(NB)
