@@ -449,10 +449,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         rules = {
             "C": (number(self.C) and self.C > 0, "a number above 0 (numpy.inf for no penalty)"),
             "tol": (number(self.tol) and self.tol > 0, "a number above 0"),
-            "max_iter": (isinstance(self.max_iter, (int, np.integer)) and self.max_iter >= 1, "an integer of at least 1"),
+            "max_iter": (isinstance(self.max_iter, (int, np.integer)) and self.max_iter >= 1, "an integer above 0"),
             "solver": (self.solver in ("newton-cholesky", "gd"), "'newton-cholesky' or 'gd'"),
-            "learning_rate": (self.learning_rate == "auto" or number(self.learning_rate) and 0 < self.learning_rate < np.inf,
-                              "'auto' or a finite number above 0"),
+            "learning_rate": (
+                self.learning_rate == "auto" or number(self.learning_rate) and 0 < self.learning_rate < np.inf,
+                "'auto' or a finite number above 0"),
         }
         for name, (fine, expected) in rules.items():
             if not fine:
@@ -547,12 +548,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             while True:                                                       # halve until the cost falls as it should
                 new, new_Z = theta - size * move, Z - size * move_Z
                 loss, P = _cost(new_Z, Y, share)
-                cost = loss + 0.5 * (penalty * new**2).sum()
+                cost = loss + 0.5 * float(np.vdot(penalty * new, new))
                 if not newton or size < 1e-10 or cost <= history[-1] - 1e-4 * size * slope + 1e-14 * abs(history[-1]):
                     break
                 size /= 2
             if not np.isfinite(cost):
-                trouble = f"the cost is no longer finite after {step + 1} steps; lower learning_rate={self.learning_rate}"
+                trouble = f"the cost is not finite after {step + 1} steps; lower learning_rate={self.learning_rate}"
                 break
             theta, Z = new, new_Z
             history.append(cost)
@@ -942,7 +943,7 @@ def roc_curve(y_true: ArrayLike, y_score: ArrayLike, *, pos_label: Any = None, s
               drop_intermediate: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""False and true positive rates for every threshold that changes them.
 
-    .. math:: FPR(t) = \frac{|\{i: y_i = 0, s_i \ge t\}|}{|\{i: y_i = 0\}|}, \quad TPR(t) = \frac{|\{i: y_i = 1, s_i \ge t\}|}{|\{i: y_i = 1\}|}
+    .. math:: FPR(t) = P(s \ge t \mid y = 0), \quad TPR(t) = P(s \ge t \mid y = 1)
 
     Parameters
     ----------

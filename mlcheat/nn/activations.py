@@ -596,7 +596,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> NDArray[np.floating
 
     References
     ----------
-    Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013, equation 2.
+    Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013.
 
     Examples
     --------
@@ -639,7 +639,7 @@ def leaky_relu_prime(x: ArrayLike, negative_slope: float = 0.2) -> NDArray[np.fl
 
     References
     ----------
-    Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013, equation 2.
+    Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013.
 
     Examples
     --------
@@ -1117,7 +1117,7 @@ def sparsemax_vjp(p: ArrayLike, g: ArrayLike, axis: int = -1) -> NDArray[np.floa
 
     References
     ----------
-    Martins and Astudillo, From softmax to sparsemax, 2016, equation 14.
+    Martins and Astudillo, From softmax to sparsemax, 2016.
 
     Examples
     --------
@@ -1387,7 +1387,7 @@ def hard_sigmoid(x: ArrayLike) -> NDArray[np.floating]:
 
     References
     ----------
-    Courbariaux, Bengio and David, BinaryConnect, 2015, equation 3 (with slope 1/2 there).
+    Courbariaux, Bengio and David, BinaryConnect, 2015 (with slope 1/2 there).
 
     Examples
     --------
@@ -1706,7 +1706,7 @@ def celu(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
 
     References
     ----------
-    Barron, Continuously differentiable exponential linear units, 2017, equation 3.
+    Barron, Continuously differentiable exponential linear units, 2017.
 
     Examples
     --------
@@ -1749,7 +1749,7 @@ def celu_prime(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
 
     References
     ----------
-    Barron, Continuously differentiable exponential linear units, 2017, equation 3.
+    Barron, Continuously differentiable exponential linear units, 2017.
 
     Examples
     --------
@@ -1966,7 +1966,7 @@ def mish(x: ArrayLike) -> NDArray[np.floating]:
 
     References
     ----------
-    Misra, Mish: a self regularized non-monotonic activation function, 2020, equation 1.
+    Misra, Mish: a self regularized non-monotonic activation function, 2020.
 
     Examples
     --------
@@ -2004,7 +2004,7 @@ def mish_prime(x: ArrayLike) -> NDArray[np.floating]:
 
     References
     ----------
-    Misra, Mish: a self regularized non-monotonic activation function, 2020, equation 1.
+    Misra, Mish: a self regularized non-monotonic activation function, 2020.
 
     Examples
     --------

@@ -1,15 +1,18 @@
 """Activation functions against Keras, TensorFlow, SciPy and central differences; edges, errors, properties."""
 import inspect
+import json
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import special
+from scipy import special, stats
 
 from mlcheat.nn import activations as A
 
@@ -163,6 +166,28 @@ def test_rounding_thresholds():
     assert A.sigmoid(36.74) == 1 > A.sigmoid(36.73) and A.sigmoid(np.float32(16.64)) == 1 > A.sigmoid(np.float32(16.63))
     assert A.tanh(19.1) == 1 > A.tanh(18.9) and A.elu(-37.44) == -1 < A.elu(-37.42)
     assert np.isclose(A.tanh_prime(1.6628858910586208), A.sigmoid_prime(1.6628858910586208), rtol=1e-14)
+
+
+def test_the_textbook_line_under_each_formula_says_the_same():
+    notebook = Path(__file__).parents[2] / "nbs" / "nn" / "activations.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    items = re.findall(r":::\{grid-item\}\n\$\$.*?\$\$ \(eq-activation-([\w-]+)\)\n\n`([^`]+)`\n:::", text, flags=re.S)
+    lines = {label.replace("-", "_"): line for label, line in items}
+    assert len(lines) == 2 * 20
+    z, row, g = np.linspace(-8, 8, 161), np.array([1.0, 2.0, 3.0]), np.array([0.3, -1.2, 0.5])
+    space = {"np": np, "norm": stats.norm, "S": special.expit(z), "s": np.log1p(np.exp(z)), "m": 1.0, "lam": 1.0507009873554805}
+    alphas = {"leaky_relu": 0.2, "selu": 1.6732632423543772}
+    for label, line in lines.items():
+        name = label.removesuffix("_prime")
+        if name in ELEMENTWISE:
+            value = eval(line, {**space, "z": z, "alpha": alphas.get(name, 1.0)})
+            np.testing.assert_allclose(getattr(A, label)(z), value, rtol=1e-10, atol=1e-12, err_msg=label)
+    assert np.allclose(eval(lines["softmax"], {"np": np, "z": row}), A.softmax(row))
+    p, q = A.softmax(row), A.sparsemax(row / 2)
+    assert np.allclose(eval(lines["softmax_jacobian"], {"np": np, "p": p}), A.softmax_jacobian(p))
+    assert np.allclose(eval(lines["sparsemax"], {"np": np, "z": row / 2, "tau": 1.5 - q[2]}), q)
+    assert np.allclose(eval(lines["sparsemax_vjp"], {"p": q, "g": g}), A.sparsemax_vjp(q, g))
 
 
 # --- shapes, dtypes, purity ----------------------------------------------------------------------------------------
@@ -424,6 +449,9 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex(keras):
     alone = (p > 0).sum(1) == 1                               # where Keras is right as well
     theirs = keras.ops.convert_to_numpy(keras.activations.sparsemax(keras.ops.convert_to_tensor(x[alone])))
     np.testing.assert_allclose(p[alone], theirs, atol=1e-12)
+    if keras.__version__.startswith("3.15") and keras.backend.backend() == "tensorflow":      # what the chapter's note says
+        theirs = keras.ops.convert_to_numpy(keras.activations.sparsemax(keras.ops.convert_to_tensor(x[~alone])))
+        assert not np.isclose(theirs.sum(1), 1).any()
     for scale in (1e-3, 1e3, 1e300):
         np.testing.assert_allclose(A.sparsemax(x * scale).sum(1), 1, atol=1e-12)
 
