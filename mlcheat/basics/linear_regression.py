@@ -434,7 +434,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):
         Bias, 0.0 without one.
     n_iter_ : int
         Steps taken.
-    loss_curve_ : ndarray, shape (n_iter_ + 1,)
+    loss_curve_ : ndarray, shape (n_steps + 1,)
         Half mean squared error before the first step and after each.
 
     Notes

@@ -7,8 +7,6 @@ from .activations import exponential as exponential
 from .activations import exponential_prime as exponential_prime
 from .activations import gelu as gelu
 from .activations import gelu_prime as gelu_prime
-from .activations import get as get
-from .activations import get_prime as get_prime
 from .activations import hard_sigmoid as hard_sigmoid
 from .activations import hard_sigmoid_prime as hard_sigmoid_prime
 from .activations import hard_tanh as hard_tanh
@@ -23,7 +21,6 @@ from .activations import log_softmax as log_softmax
 from .activations import log_softmax_vjp as log_softmax_vjp
 from .activations import mish as mish
 from .activations import mish_prime as mish_prime
-from .activations import names as names
 from .activations import plot_activation as plot_activation
 from .activations import relu as relu
 from .activations import relu6 as relu6
