@@ -139,6 +139,7 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
             for word, page in FILLED_IN.items():
                 if f"{{{{ {word} }}}}" in text:
                     text = text.replace(f"{{{{ {word} }}}}", page())
+            text = re.sub(r"(\{exercise\}[^\n]*\n:label: \S+\n)", r"\1:nonumber:\n", text)   # its id is its number
             cell["source"] = _mark_equations(unlink_planned(chapter, text))
             cells.append(cell)
             if not linked and text.startswith("# "):

@@ -512,8 +512,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         newton = self.solver == "newton-cholesky"
         rate = None if newton else self._rate(X, share, alpha, k)
         cost, P = _cost(Z, Y, share)
-        stride = max(1, n // (80 * k * q))                                    # curvature from some 80 rows a parameter
-        solve, fresh, before, history, trouble = None, False, np.inf, [cost], None
+        stride = 2 * max(1, n // (20 * k * q))                                # the first curvature from 20 rows a parameter
+        solve, before, history, trouble = None, np.inf, [cost], None
         for step in range(self.max_iter + 1):
             R = (P - Y) * share[:, None]
             g = penalty * theta
@@ -533,13 +533,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 break
             if newton:
                 steepest = np.abs(g).max()
-                stale = solve is None or steepest > 0.4 * before              # else the curvature at hand serves well
-                if stale:
-                    stride = 1 if fresh else stride                           # a fresh sample did not: take all rows
+                if solve is None or steepest > 0.4 * before:                  # else the curvature at hand serves well
+                    stride = max(1, stride // 2)
                     some = slice(None, None, stride)
                     H = _curvature(X[some], P[some], share[some] * (1 / max(share[some].sum(), 1e-300)), q)
                     solve = _inverse(H + np.diag(np.tile(penalty, k)), k)
-                fresh, before = stale, steepest
+                before = steepest
                 move = solve(g.ravel()).reshape(k, q)
             else:
                 move = rate * g

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # %% ../../nbs/nn/activations.ipynb #a3637a6e
-#| code-fold: true
 def _floats(x: ArrayLike) -> NDArray[np.floating]:
     """`x` as a real array: a floating dtype is kept, integers and booleans become float64."""
     x = np.asarray(x)
@@ -55,7 +54,6 @@ def _pick(x: NDArray, condition: NDArray, a: ArrayLike, b: ArrayLike = 0) -> NDA
     return np.where(bad, x, y)[()] if bad.any() else y
 
 # %% ../../nbs/nn/activations.ipynb #a96e66df
-#| code-fold: true
 def linear(x: ArrayLike) -> NDArray[np.floating]:
     r"""Pass everything through unchanged.
 
@@ -216,7 +214,6 @@ def scaled_linear_prime(x: ArrayLike, m: float = 1.0) -> NDArray[np.floating]:
     return _pick(x, x > 0, m, m)
 
 # %% ../../nbs/nn/activations.ipynb #8097c997
-#| code-fold: true
 def sigmoid(x: ArrayLike) -> NDArray[np.floating]:
     r"""Squash every number into (0, 1), where it can be read as a probability.
 
@@ -299,7 +296,6 @@ def sigmoid_prime(x: ArrayLike) -> NDArray[np.floating]:
     return e / (1 + e) ** 2                                  # symmetric: one formula for both sides
 
 # %% ../../nbs/nn/activations.ipynb #e783c4ae
-#| code-fold: true
 def tanh(x: ArrayLike) -> NDArray[np.floating]:
     r"""Squash every number into (-1, 1), zero to zero.
 
@@ -375,7 +371,6 @@ def tanh_prime(x: ArrayLike) -> NDArray[np.floating]:
     return 4 * e / (1 + e) ** 2
 
 # %% ../../nbs/nn/activations.ipynb #e5903e1d
-#| code-fold: true
 def _relu_options(negative_slope: float, max_value: float | None, threshold: float) -> tuple[float, float, float]:
     slope, threshold = _number(negative_slope, "negative_slope"), _number(threshold, "threshold")
     ceiling = np.inf if max_value is None else _number(max_value, "max_value")
@@ -563,7 +558,6 @@ def relu6_prime(x: ArrayLike) -> NDArray[np.floating]:
     return _pick(x, (x > 0) & (x < 6), 1)
 
 # %% ../../nbs/nn/activations.ipynb #fa66ec9d
-#| code-fold: true
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> NDArray[np.floating]:
     r"""ReLU with a small slope left of zero, so that no unit is ever cut off.
 
@@ -649,7 +643,6 @@ def leaky_relu_prime(x: ArrayLike, negative_slope: float = 0.2) -> NDArray[np.fl
     return relu_prime(x, negative_slope)
 
 # %% ../../nbs/nn/activations.ipynb #37839316
-#| code-fold: true
 def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
     r"""ReLU whose left side sinks smoothly towards a floor below zero.
 
@@ -738,7 +731,6 @@ def elu_prime(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
     return _pick(x, x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
 
 # %% ../../nbs/nn/activations.ipynb #844931d5
-#| code-fold: true
 def _axis_of(x: NDArray, axis: int) -> int:
     """`axis` counted from the front; a `ValueError` when `x` has no such axis or nothing along it."""
     if x.ndim == 0:
@@ -788,7 +780,6 @@ def _pair(p: ArrayLike, g: ArrayLike) -> tuple[NDArray, NDArray]:
     return p, g
 
 # %% ../../nbs/nn/activations.ipynb #dd68e332
-#| code-fold: true
 def softmax(x: ArrayLike, axis: int = -1, *, temperature: float = 1.0,
             mask: ArrayLike | None = None) -> NDArray[np.floating]:
     r"""Turn scores into probabilities that sum to 1 along an axis.
@@ -853,7 +844,6 @@ def softmax(x: ArrayLike, axis: int = -1, *, temperature: float = 1.0,
     return e
 
 # %% ../../nbs/nn/activations.ipynb #b77b4d20
-#| code-fold: true
 def softmax_jacobian(p: ArrayLike) -> NDArray[np.floating]:
     r"""All partial derivatives of softmax, from its output.
 
@@ -942,7 +932,6 @@ def softmax_vjp(p: ArrayLike, g: ArrayLike, axis: int = -1) -> NDArray[np.floati
     return p * (g - _total(g * p, _axis_of(p, axis)))
 
 # %% ../../nbs/nn/activations.ipynb #09e5c1e9
-#| code-fold: true
 def log_softmax(x: ArrayLike, axis: int = -1) -> NDArray[np.floating]:
     r"""The logarithm of softmax, exact where softmax itself rounds to 0.
 
@@ -1033,7 +1022,6 @@ def log_softmax_vjp(p: ArrayLike, g: ArrayLike, axis: int = -1) -> NDArray[np.fl
     return g - p * _total(g, _axis_of(g, axis))
 
 # %% ../../nbs/nn/activations.ipynb #2170c7ac
-#| code-fold: true
 def sparsemax(x: ArrayLike, axis: int = -1) -> NDArray[np.floating]:
     r"""Probabilities with true zeros: the point of the probability simplex nearest to the scores.
 
@@ -1131,7 +1119,6 @@ def sparsemax_vjp(p: ArrayLike, g: ArrayLike, axis: int = -1) -> NDArray[np.floa
     return inside * (g - mean)
 
 # %% ../../nbs/nn/activations.ipynb #55b38cea
-#| code-fold: true
 def softplus(x: ArrayLike) -> NDArray[np.floating]:
     r"""ReLU with its corner rounded off.
 
@@ -1284,7 +1271,6 @@ def exponential_prime(x: ArrayLike) -> NDArray[np.floating]:
     return exponential(x)
 
 # %% ../../nbs/nn/activations.ipynb #cc1321ba
-#| code-fold: true
 def log_sigmoid(x: ArrayLike) -> NDArray[np.floating]:
     r"""The logarithm of the sigmoid, exact where the sigmoid rounds to 0.
 
@@ -1437,7 +1423,6 @@ def hard_sigmoid_prime(x: ArrayLike) -> NDArray[np.floating]:
     return _pick(x, np.abs(x) < 3, 1 / 6)
 
 # %% ../../nbs/nn/activations.ipynb #9cf9a884
-#| code-fold: true
 def hard_tanh(x: ArrayLike) -> NDArray[np.floating]:
     r"""The hyperbolic tangent drawn with a ruler.
 
@@ -1591,7 +1576,6 @@ def softsign_prime(x: ArrayLike) -> NDArray[np.floating]:
     return (1 / (1 + np.abs(_floats(x)))) ** 2
 
 # %% ../../nbs/nn/activations.ipynb #503b9a83
-#| code-fold: true
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
@@ -1761,7 +1745,6 @@ def celu_prime(x: ArrayLike, alpha: float = 1.0) -> NDArray[np.floating]:
         return np.exp(np.minimum(x, 0) / alpha)
 
 # %% ../../nbs/nn/activations.ipynb #b737087d
-#| code-fold: true
 _SQRT_HALF, _SQRT_2_PI, _CUBIC = 0.7071067811865476, 0.7978845608028654, 0.044715
 
 
@@ -2019,7 +2002,6 @@ def mish_prime(x: ArrayLike) -> NDArray[np.floating]:
 swish, swish_prime = silu, silu_prime
 
 # %% ../../nbs/nn/activations.ipynb #939d593a
-#| code-fold: true
 @dataclass(frozen=True)
 class Activation:
     """What there is to know about an activation function, at its default arguments.
@@ -2089,7 +2071,6 @@ ACTIVATIONS: dict[str, Activation] = {entry[0]: Activation(*entry) for entry in 
 ]}
 
 # %% ../../nbs/nn/activations.ipynb #cd3d1690
-#| code-fold: true
 def names() -> list[str]:
     """The names of all activation functions, in the order of the chapter.
 
@@ -2197,7 +2178,6 @@ def get_prime(identifier: str | Callable | None) -> Callable[..., NDArray]:
     return entry.prime
 
 # %% ../../nbs/nn/activations.ipynb #40e8f96d
-#| code-fold: true
 def plot_activation(name: str, ax: "Axes | None" = None, *, span: float = 4.0, **options: float) -> "Axes":
     """Draw an activation function and its derivative.
 

@@ -383,9 +383,9 @@ def test_a_sampled_curvature_changes_nothing(case):
         X, y = X[order], y[order]
     if case == "rare":
         X[:, 0] = 0
-        X[1:9000:1500, 0] = 1.0                                  # never in a sample of every 8th row from 0
+        X[1:9000:1500, 0] = 1.0                                  # in none of the first samples
     if case == "weights":
-        w = np.where(np.arange(9000) % 8 == 0, 0.0, 1.0)
+        w = np.where(np.arange(9000) % 34 == 0, 0.0, 1.0)          # the first sample weighs nothing
     ours = LogisticRegression(tol=1e-9).fit(X, y, sample_weight=w)
     theirs = SkLogistic(tol=1e-9, solver="newton-cholesky").fit(X, y, sample_weight=w)
     assert ours.coef_ == pytest.approx(theirs.coef_, rel=1e-5, abs=1e-6)
