@@ -49,7 +49,7 @@ def _weights(sample_weight: ArrayLike | None, n: int) -> np.ndarray | None:
         raise ValueError("sample_weight must be finite, not negative and not zero everywhere")
     return weight
 
-
+# %% ../../nbs/basics/linear_regression.ipynb #6ca48228
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     r"""Mean of the squared errors.
 
@@ -107,7 +107,7 @@ def _problem(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("y must be finite; there is nan or inf in it")
     return matrix, target
 
-
+# %% ../../nbs/basics/linear_regression.ipynb #d7e0ee24
 def mse_gradient(X: ArrayLike, y: ArrayLike, coef: ArrayLike, intercept: float = 0.0) -> tuple[np.ndarray, float]:
     r"""Gradient of the mean squared error of a linear model.
 
@@ -409,7 +409,7 @@ def _triangle(Z: np.ndarray) -> np.ndarray:
         return Z
     return scipy.linalg.qr(Z, mode="raw", overwrite_a=True, check_finite=False)[1]
 
-
+# %% ../../nbs/basics/linear_regression.ipynb #a88cc273
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):
     r"""Linear regression trained by batch gradient descent on the half mean squared error.
 
