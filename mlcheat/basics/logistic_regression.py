@@ -79,7 +79,7 @@ def _case_weights(sample_weight: ArrayLike | None, n: int) -> np.ndarray:
         raise ValueError(f"sample_weight must hold one finite number a case, shape ({n},), got shape {w.shape}")
     return w
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #e8c6e261
 def log_loss(y_true: ArrayLike, y_proba: ArrayLike, *, sample_weight: ArrayLike | None = None,
              labels: ArrayLike | None = None) -> float:
     r"""Mean negative log probability that was given to what happened: the cross-entropy.
@@ -157,7 +157,7 @@ def _zero_one(y: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"{name} must hold only 0 and 1, shape (n_samples,), got shape {y.shape} with {held}")
     return y.astype(np.float64)
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #4185a882
 def log_loss_from_logits(y_true: ArrayLike, z: ArrayLike) -> float:
     r"""Mean log loss of scores, exact where probabilities would round to 0 or 1.
 
@@ -209,7 +209,7 @@ def _design(X: ArrayLike, coef: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("X and coef must be finite, got nan or inf")
     return X, coef
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #70a98e65
 def log_loss_gradient(X: ArrayLike, y: ArrayLike, coef: ArrayLike, intercept: float = 0.0) -> tuple[np.ndarray, float]:
     r"""Slope of the mean log loss of a logistic model in its weights and its intercept.
 
@@ -398,7 +398,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Intercepts.
     n_iter_ : ndarray, shape (1,)
         Steps taken.
-    loss_curve_ : ndarray, shape (n_iter_ + 1,)
+    loss_curve_ : ndarray, shape (n_steps + 1,)
         Mean log loss plus penalty / (C n) before the first step and after each.
 
     Raises
@@ -609,7 +609,7 @@ def _labelled(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndar
         raise ValueError(f"y_true and y_pred must hold labels of one kind, got {a.dtype} and {b.dtype}")
     return a, b
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #d7253b84
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike, *, normalize: bool = True,
                    sample_weight: ArrayLike | None = None) -> float:
     r"""Share of the cases that were classified correctly.
@@ -711,7 +711,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, *, labels: ArrayLike 
     total = {"true": M.sum(axis=1, keepdims=True), "pred": M.sum(axis=0, keepdims=True), "all": M.sum()}[normalize]
     return M / np.where(total == 0, 1, total)
 
-# %% ../../nbs/basics/logistic_regression.ipynb #d7253b84
+# %% ../../nbs/basics/logistic_regression.ipynb #3377ced4
 def _counts(y_true, y_pred, labels, pos_label, average, sample_weight) -> tuple[np.ndarray, ...]:
     """True positives, false positives, false negatives and true negatives of each class asked for."""
     if average not in ("binary", "micro", "macro", "weighted", None):
@@ -746,7 +746,7 @@ def _ratio(top, bottom, support, average, zero_division, name):
     weights = support[known] if average == "weighted" and support[known].sum() > 0 else None
     return float(np.average(scores[known], weights=weights)) if known.any() else np.nan
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #99b33397
 def precision_score(y_true: ArrayLike, y_pred: ArrayLike, *, labels: ArrayLike | None = None, pos_label: Any = 1,
                     average: str | None = "binary", sample_weight: ArrayLike | None = None,
                     zero_division: Any = "warn") -> Any:
@@ -937,7 +937,7 @@ def _positives(y_true: ArrayLike, y_score: ArrayLike, pos_label: Any) -> tuple[n
         raise ValueError(f"a ROC curve needs positives ({pos_label!r}) and cases of one other class, got {present}")
     return y == pos_label, s.astype(np.float64)
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #c8b91507
 def roc_curve(y_true: ArrayLike, y_score: ArrayLike, *, pos_label: Any = None, sample_weight: ArrayLike | None = None,
               drop_intermediate: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""False and true positive rates for every threshold that changes them.
@@ -1090,7 +1090,7 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike, *, sample_weight: Array
 def _has(method: str):
     return lambda self: hasattr(self.estimators_[0] if hasattr(self, "estimators_") else self.estimator, method)
 
-
+# %% ../../nbs/basics/logistic_regression.ipynb #8d0d6454
 class OneVsRestClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     r"""Several classes by one binary classifier a class; the highest score wins.
 

@@ -891,10 +891,10 @@ def _log_beta(a: float, b: float) -> NDArray:
             - a * np.log1p(b / a) - (b - 0.5) * np.log1p(a / b))
 
 
-def _beta_ppf(a: float, b: float, q: NDArray) -> NDArray:
-    """The y with I_y(a, b) = q; far out, where I_y(a, b) = y**a / (a B(a, b)), that is solved for y."""
-    far = np.exp((np.log(q) + np.log(a) + _log_beta(a, b)) / a)
-    return np.where(far * (1 + b) < 1e-17, far, special.betaincinv(a, b, q))
+def _beta_ppf(a: float, b: float, q: NDArray, power: float = 1.0) -> NDArray:
+    """The y with I_y(a, b) = q, to a power; far out, where I_y(a, b) = y**a / (a B(a, b)), that is solved for y."""
+    far = (np.log(q) + np.log(a) + _log_beta(a, b)) / a
+    return np.where(far + np.log1p(b) < -40, np.exp(power * far), special.betaincinv(a, b, q) ** power)
 
 
 def _odds_cdf(a: float, b: float, r: NDArray) -> NDArray:
@@ -902,10 +902,11 @@ def _odds_cdf(a: float, b: float, r: NDArray) -> NDArray:
     return np.where(r < 1, special.betainc(a, b, r / (1 + r)), special.betaincc(b, a, 1 / (1 + r)))
 
 
-def _odds_ppf(a: float, b: float, q: NDArray) -> NDArray:
-    """The r with _odds_cdf(a, b, r) = q."""
+def _odds_ppf(a: float, b: float, q: NDArray, power: float = 1.0) -> NDArray:
+    """The r with _odds_cdf(a, b, r) = q, to a power."""
     y, rest = _beta_ppf(a, b, q), special.betainccinv(b, a, q)
-    return np.where(y < 0.5, y / (1 - y), (1 - rest) / rest)
+    near = np.where(y < 0.5, y / (1 - y), (1 - rest) / rest) ** power
+    return np.where(y < 1e-17, _beta_ppf(a, b, q, power), near)
 
 # %% ../../nbs/math/probability.ipynb #0e360a79
 @dataclass(frozen=True)
@@ -964,11 +965,12 @@ class StudentT(_LocationScale):
             return top - (a + 0.5) * np.logaddexp(0, 2 * np.log(np.abs(x)) - np.log(self.df))
 
     def _shape_cdf(self, x: NDArray) -> NDArray:
-        tail = 0.5 * _odds_cdf(self.df / 2, 0.5, self.df / x**2)
+        a, far = self.df / 2, 2 * np.log(np.abs(x)) - np.log(self.df)
+        tail = 0.5 * np.where(far > 300, np.exp(-a * far - np.log(a) - _log_beta(a, 0.5)), _odds_cdf(a, 0.5, self.df / x**2))
         return np.where(x == 0, 0.5, np.where(x < 0, tail, 1 - tail))
 
     def _shape_ppf(self, q: NDArray) -> NDArray:
-        size = np.sqrt(self.df / _odds_ppf(self.df / 2, 0.5, 2 * np.minimum(q, 1 - q)))
+        size = np.sqrt(self.df) * _odds_ppf(self.df / 2, 0.5, 2 * np.minimum(q, 1 - q), -0.5)
         return np.where(q == 0.5, 0, np.where(q < 0.5, -size, size))
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
@@ -1299,16 +1301,16 @@ class F(_Continuous):
         return np.where(x == 0, edge, _log_beta_kernel(a, b, r / (1 + r), 1 / (1 + r)) - np.log(x))
 
     def _cdf(self, x: NDArray) -> NDArray:
-        return _odds_cdf(self.dfn / 2, self.dfd / 2, self.dfn * x / self.dfd)
+        return _odds_cdf(self.dfn / 2, self.dfd / 2, self.dfn / self.dfd * x)
 
     def _sf(self, x: NDArray) -> NDArray:
-        return _odds_cdf(self.dfd / 2, self.dfn / 2, self.dfd / (self.dfn * x))
+        return _odds_cdf(self.dfd / 2, self.dfn / 2, self.dfd / self.dfn / x)
 
     def _ppf(self, q: NDArray) -> NDArray:
         return self.dfd / self.dfn * _odds_ppf(self.dfn / 2, self.dfd / 2, q)
 
     def _isf(self, q: NDArray) -> NDArray:
-        return self.dfd / self.dfn / _odds_ppf(self.dfd / 2, self.dfn / 2, q)
+        return self.dfd / self.dfn * _odds_ppf(self.dfd / 2, self.dfn / 2, q, -1.0)
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.f(self.dfn, self.dfd, size)
@@ -1376,7 +1378,7 @@ class Beta(_Continuous):
         return special.betaincc(self.a, self.b, x)
 
     def _ppf(self, q: NDArray) -> NDArray:
-        return special.betaincinv(self.a, self.b, q)
+        return _beta_ppf(self.a, self.b, q)
 
     def _isf(self, q: NDArray) -> NDArray:
         return special.betainccinv(self.a, self.b, q)
