@@ -26,7 +26,7 @@ def test_show_makes_a_small_png_with_words(fig, tmp_path):
     assert data["text/plain"] == f"<Figure: {ALT}>" == repr(picture)
     assert len(picture.png) < 40_000 and Image.open(io.BytesIO(picture.png)).size == (800, 480)
     assert picture.save(tmp_path / "p.png").read_bytes() == picture.png
-    assert plt.get_fignums() == []
+    assert not plt.fignum_exists(fig.number)
 
 
 def test_the_same_figure_gives_the_same_bytes():

@@ -298,8 +298,11 @@ def shorten_search_index(app: Sphinx, exception) -> None:
 
 def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
     """Live code cells would need a server in the network; leave their scripts out."""
-    context["script_files"] = [s for s in context.get("script_files", []) if "thebe" not in str(getattr(s, "filename", s) or "")]
-    context["css_files"] = [s for s in context.get("css_files", []) if "thebe" not in str(getattr(s, "filename", s) or "")]
+    def is_thebe(asset) -> bool:
+        return "thebe" in f"{getattr(asset, 'filename', asset)}{getattr(asset, 'attributes', '')}".lower()
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [asset for asset in context.get(kind, []) if not is_thebe(asset)]
 
 
 def setup(app: Sphinx) -> dict:

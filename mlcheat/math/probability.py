@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd
+from math import factorial, gcd
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -162,12 +162,16 @@ class _Discrete(_Distribution):
         return np.exp(self.logpmf(k))
 
     def entropy(self) -> float:
-        """Entropy in nats, summed over the support."""
+        """Entropy in nats, summed over all values that matter; far out an integral stands in for the sum."""
         low, high = self.ppf(1e-19), self.isf(1e-19)
-        step = max(1.0, (high - low) // 10**6)                    # a smooth bell needs no more points
-        if step > 1 and low == self.support()[0]:
-            raise ValueError(f"entropy sums at most {10**6} values here, {self} has {high - low:.0f} that matter")
-        return float(step * special.entr(self.pmf(np.arange(low, high + 1, step))).sum())
+        count = min(high - low + 1, 200_000)
+        total = special.entr(self.pmf(low + np.arange(count))).sum()
+        if low + count <= high:
+            edges = low - 0.5 + np.geomspace(count, high - low + 1, 400)
+            nodes, weights = np.polynomial.legendre.leggauss(12)
+            middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+            total += half @ special.entr(np.exp(self._logpmf(middle[:, None] + half[:, None] * nodes))) @ weights
+        return float(total)
 
     _place = staticmethod(np.floor)
 
@@ -215,7 +219,7 @@ def _deviance(x: ArrayLike, m: ArrayLike) -> NDArray:
     """x log(x / m) + m - x without cancellation where x is close to m."""
     v = (x - m) / (x + m)
     odd = np.polyval([1 / j for j in range(23, 1, -2)] + [0], np.minimum(v * v, 0.01))
-    return np.where(np.abs(v) < 0.1, (x - m) * v + 2 * x * v * odd, special.xlogy(x, x / m) + m - x)
+    return np.where(np.abs(v) < 0.1, (x - m) * v + 2 * x * v * odd, x * (np.log(x) - np.log(m)) + m - x)
 
 # %% ../../nbs/math/probability.ipynb #2ea1158f
 def _log_poisson(x: ArrayLike, m: ArrayLike) -> NDArray:
@@ -236,6 +240,64 @@ def _log_binomial(a: ArrayLike, b: ArrayLike, p: ArrayLike, q: ArrayLike) -> NDA
         log_q = np.where(np.less(q, 0.5), np.log(q), np.log1p(-np.asarray(p)))
         outer = np.where(a == 0, np.where(b == 0, 0, b * log_q), np.where(b == 0, a * log_p, -np.inf))
     return np.where((a == 0) | (b == 0), outer, np.where((np.equal(p, 0)) | (np.equal(q, 0)), -np.inf, inner))
+
+# %% ../../nbs/math/probability.ipynb #8e87d6c4
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
+
+
+def _gamma_tail(a: NDArray, x: NDArray, side: int) -> NDArray:
+    """P(G > x) for side 1 and x >= a, P(G < x) for side -1 and x <= a, where G ~ Gamma(a) and a is large."""
+    gap = np.abs(a - x)
+    width = 80 / (gap + np.sqrt(gap**2 + 80 * x))                  # there the integrand has fallen to exp(-40)
+    u = width[..., None] * (_NODES + 1) / 2
+    bend = u * u * np.polyval([side**k / factorial(k) for k in range(14, 1, -1)], u)      # exp(side u) - 1 - side u
+    integrand = np.exp(-gap[..., None] * u - x[..., None] * bend)
+    return a * np.exp(_log_poisson(a, x)) * (integrand @ _WEIGHTS) * width / 2
+
+
+def _gamma_cdf(a: ArrayLike, x: ArrayLike, upper: bool = False) -> NDArray:
+    """P(G <= x), or P(G > x), for G ~ Gamma(a): SciPy's function, and the integral where a is large."""
+    a, x = np.broadcast_arrays(np.asarray(a, float), np.asarray(x, float))
+    out = np.array((special.gammaincc if upper else special.gammainc)(a, x))
+    big = (a > 1e4) & (x > 0) & np.isfinite(x)
+    a, x = a[big], x[big]
+    low, high = _gamma_tail(a, np.minimum(a, x), -1), _gamma_tail(a, np.maximum(a, x), 1)
+    out[big] = np.where(x < a, 1 - low, high) if upper else np.where(x < a, low, 1 - high)
+    return out
+
+# %% ../../nbs/math/probability.ipynb #95721ada
+def _log_beta_kernel(a: ArrayLike, b: ArrayLike, x: ArrayLike, y: ArrayLike) -> NDArray:
+    """log(x**a y**b / B(a, b)) with y = 1 - x."""
+    return np.log(a) + np.log(b / np.add(a, b)) + _log_binomial(a, b, x, y)
+
+
+def _beta_cdf(a: ArrayLike, b: ArrayLike, x: ArrayLike, y: ArrayLike) -> NDArray:
+    """P(B <= x) for B ~ Beta(a, b), with y = 1 - x: SciPy's function, and an integral below 1e-200."""
+    a, b, x, y = np.broadcast_arrays(*[np.asarray(v, float) for v in (a, b, x, y)])
+    out = np.array(np.where(x <= 0.5, special.betainc(a, b, x), special.betaincc(b, a, y)))
+    deep = (out < 1e-200) & (x > 0) & (a * y > b * x) & np.isfinite(a + b)
+    if deep.any():
+        a, b, x, y = a[deep], b[deep], x[deep], y[deep]
+        width = 40 / (a * y - b * x)
+        u = width[:, None] * (_NODES + 1) / 2                      # t / (1 - t) = x / y exp(-u)
+        integrand = np.exp(-a[:, None] * u - (a + b)[:, None] * np.log1p(x[:, None] * np.expm1(-u)))
+        out[deep] = np.exp(_log_beta_kernel(a, b, x, y) + np.log((integrand @ _WEIGHTS) * width / 2))
+    return out
+
+# %% ../../nbs/math/probability.ipynb #1b1b7242
+def _refine(x: NDArray, q: NDArray, fun: Callable, sign: int = 1) -> NDArray:
+    """`x` where fun(x) = q; elsewhere the first positive float past the crossing, by halving. fun rises if sign is 1."""
+    q, x = np.asarray(q, float), np.array(x, float)
+    redo = ~(np.abs(fun(x) / q - 1) < 1e-11) & (q > 0) & (q < 1)
+    if redo.any():
+        low = np.zeros(redo.sum(), np.int64)
+        high = np.full_like(low, np.float64(np.inf).view(np.int64))           # positive floats sort like their bits
+        for _ in range(64):
+            middle = low + (high - low) // 2
+            before = sign * (fun(middle.view(float)) - q[redo]) < 0
+            low, high = np.where(before, middle, low), np.where(before, high, middle)
+        x[redo] = high.view(float)
+    return x
 
 # %% ../../nbs/math/probability.ipynb #001e27aa
 @dataclass(frozen=True)
@@ -352,10 +414,10 @@ class Binomial(_Discrete):
         return _log_binomial(k, self.n - k, self.p, 1 - self.p)
 
     def _cdf(self, k: NDArray) -> NDArray:
-        return special.betaincc(k + 1, self.n - k, self.p)
+        return _beta_cdf(self.n - k, k + 1, 1 - self.p, self.p)
 
     def _sf(self, k: NDArray) -> NDArray:
-        return special.betainc(k + 1, self.n - k, self.p)
+        return _beta_cdf(k + 1, self.n - k, self.p, 1 - self.p)
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.binomial(self.n, self.p, size)
@@ -474,10 +536,10 @@ class NegativeBinomial(_Discrete):
         return np.log(self.n / (self.n + k)) + _log_binomial(self.n, k, self.p, 1 - self.p)
 
     def _cdf(self, k: NDArray) -> NDArray:
-        return special.betainc(self.n, k + 1, self.p)
+        return _beta_cdf(self.n, k + 1, self.p, 1 - self.p)
 
     def _sf(self, k: NDArray) -> NDArray:
-        return special.betaincc(self.n, k + 1, self.p)
+        return _beta_cdf(k + 1, self.n, 1 - self.p, self.p)
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.negative_binomial(self.n, self.p, size)
@@ -614,10 +676,10 @@ class Poisson(_Discrete):
         return _log_poisson(k, self.mu)
 
     def _cdf(self, k: NDArray) -> NDArray:
-        return special.gammaincc(k + 1, self.mu)
+        return _gamma_cdf(k + 1, self.mu, upper=True)
 
     def _sf(self, k: NDArray) -> NDArray:
-        return special.gammainc(k + 1, self.mu)
+        return _gamma_cdf(k + 1, self.mu)
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.poisson(self.mu, size)
@@ -891,22 +953,22 @@ def _log_beta(a: float, b: float) -> NDArray:
             - a * np.log1p(b / a) - (b - 0.5) * np.log1p(a / b))
 
 
-def _beta_ppf(a: float, b: float, q: NDArray, power: float = 1.0) -> NDArray:
-    """The y with I_y(a, b) = q, to a power; far out, where I_y(a, b) = y**a / (a B(a, b)), that is solved for y."""
-    far = (np.log(q) + np.log(a) + _log_beta(a, b)) / a
-    return np.where(far + np.log1p(b) < -40, np.exp(power * far), special.betaincinv(a, b, q) ** power)
+def _beta_ppf(a: float, b: float, q: NDArray) -> NDArray:
+    """The y with I_y(a, b) = q."""
+    return _refine(special.betaincinv(a, b, q), q, lambda y: _beta_cdf(a, b, np.minimum(y, 1), 1 - np.minimum(y, 1)))
 
 
 def _odds_cdf(a: float, b: float, r: NDArray) -> NDArray:
-    """P(B / (1 - B) <= r) for B ~ Beta(a, b); the smaller of B and 1 - B keeps the digits."""
-    return np.where(r < 1, special.betainc(a, b, r / (1 + r)), special.betaincc(b, a, 1 / (1 + r)))
+    """P(B / (1 - B) <= r) for B ~ Beta(a, b)."""
+    return _beta_cdf(a, b, 1 / (1 + 1 / r), 1 / (1 + r))
 
 
 def _odds_ppf(a: float, b: float, q: NDArray, power: float = 1.0) -> NDArray:
-    """The r with _odds_cdf(a, b, r) = q, to a power."""
-    y, rest = _beta_ppf(a, b, q), special.betainccinv(b, a, q)
-    near = np.where(y < 0.5, y / (1 - y), (1 - rest) / rest) ** power
-    return np.where(y < 1e-17, _beta_ppf(a, b, q, power), near)
+    """The r with _odds_cdf(a, b, r) = q, to a power; far out, where the cdf is r**a / (a B(a, b)), that is solved."""
+    y, rest = special.betaincinv(a, b, q), special.betainccinv(b, a, q)
+    near = _refine(np.where(y < 0.5, y / (1 - y), (1 - rest) / rest), q, lambda r: _odds_cdf(a, b, r))
+    far = (np.log(q) + np.log(a) + _log_beta(a, b)) / a
+    return np.where(far + np.log1p(b) < -40, np.exp(power * far), near**power)
 
 # %% ../../nbs/math/probability.ipynb #0e360a79
 @dataclass(frozen=True)
@@ -1132,16 +1194,16 @@ class _GammaLaw(_Continuous):
         return np.where(x == 0, edge, np.log(a) + _log_poisson(a, self.rate * x) - np.log(x))
 
     def _cdf(self, x: NDArray) -> NDArray:
-        return special.gammainc(self.a, self.rate * x)
+        return _gamma_cdf(self.a, self.rate * x)
 
     def _sf(self, x: NDArray) -> NDArray:
-        return special.gammaincc(self.a, self.rate * x)
+        return _gamma_cdf(self.a, self.rate * x, upper=True)
 
     def _ppf(self, q: NDArray) -> NDArray:
-        return special.gammaincinv(self.a, q) / self.rate
+        return _refine(special.gammaincinv(self.a, q), q, lambda y: _gamma_cdf(self.a, y)) / self.rate
 
     def _isf(self, q: NDArray) -> NDArray:
-        return special.gammainccinv(self.a, q) / self.rate
+        return _refine(special.gammainccinv(self.a, q), q, lambda y: _gamma_cdf(self.a, y, upper=True), -1) / self.rate
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.gamma(self.a, 1 / self.rate, size)
@@ -1230,11 +1292,6 @@ class ChiSquare(_GammaLaw):
         return self.df / 2
 
 # %% ../../nbs/math/probability.ipynb #45b77f5b
-def _log_beta_kernel(a: float, b: float, p: NDArray, q: NDArray) -> NDArray:
-    """log(p**a q**b / B(a, b)) with q = 1 - p."""
-    return np.log(a) + np.log(b / (a + b)) + _log_binomial(a, b, p, q)
-
-
 def _beta_entropy(a: float, b: float) -> float:
     """Differential entropy of Beta(a, b), arranged so that nothing large cancels."""
     n, g = a + b, _log_minus_digamma
@@ -1372,16 +1429,17 @@ class Beta(_Continuous):
         return np.select([x == 0, x == 1], edges, inner)
 
     def _cdf(self, x: NDArray) -> NDArray:
-        return special.betainc(self.a, self.b, x)
+        return _beta_cdf(self.a, self.b, x, 1 - x)
 
     def _sf(self, x: NDArray) -> NDArray:
-        return special.betaincc(self.a, self.b, x)
+        return _beta_cdf(self.b, self.a, 1 - x, x)
 
     def _ppf(self, q: NDArray) -> NDArray:
         return _beta_ppf(self.a, self.b, q)
 
     def _isf(self, q: NDArray) -> NDArray:
-        return special.betainccinv(self.a, self.b, q)
+        mirror = _beta_ppf(self.b, self.a, q)
+        return np.where(mirror < 0.5, 1 - mirror, _refine(special.betainccinv(self.a, self.b, q), q, self.sf, -1))
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.beta(self.a, self.b, size)
