@@ -3,8 +3,11 @@ from . import cards as cards
 from . import data as data
 from . import exercises as exercises
 from . import figures as figures
+from . import math as math
 from . import nn as nn
+from . import reference as reference
 from .cards import card as card
 from .exercises import check as check
 from .exercises import hint as hint
 from .exercises import solution as solution
+from .reference.glossary import define as define

@@ -36,7 +36,7 @@ ALLOWED = {
     "nn.regularization": _LAYERS | {"nn.optimizers"},
     "nn.network": {"nn", "math"},
     "architectures": {"architectures", "nn", "data"},
-    "reference": {"reference"},
+    "reference": {"reference", "_modidx"},
 }
 _HEAVY = ("keras", "tensorflow")
 

@@ -16,8 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 # %% auto #0
-__all__ = ['Bernoulli', 'Binomial', 'Geometric', 'NegativeBinomial', 'Hypergeometric', 'Poisson', 'Categorical', 'Normal',
-           'Laplace', 'Cauchy', 'StudentT', 'Uniform', 'Exponential', 'Gamma', 'ChiSquare', 'F', 'Beta', 'LogNormal']
+__all__ = ['birthday', 'derangement_probability', 'total_probability', 'bayes', 'odds', 'from_odds', 'expectation', 'variance',
+           'marginals', 'covariance', 'correlation', 'coupon_collector_mean', 'Bernoulli', 'Binomial', 'Geometric',
+           'NegativeBinomial', 'Hypergeometric', 'Poisson', 'Categorical', 'Normal', 'Laplace', 'Cauchy', 'StudentT',
+           'Uniform', 'Exponential', 'Gamma', 'ChiSquare', 'F', 'Beta', 'LogNormal', 'Multinomial', 'Dirichlet',
+           'MultivariateNormal', 'n_step', 'simulate_chain', 'stationary_distribution', 'entropy', 'cross_entropy',
+           'kl_divergence', 'js_divergence', 'mutual_information', 'inverse_transform_sample', 'box_muller',
+           'rejection_sample', 'monte_carlo_mean']
 
 # %% ../../nbs/math/probability.ipynb #f93e5bda
 def _number(value: float, name: str) -> float:
@@ -75,6 +80,512 @@ def _freeze(obj: object, **values: object) -> None:
             value = value.copy()
             value.setflags(write=False)
         object.__setattr__(obj, name, value)
+
+# %% ../../nbs/math/probability.ipynb #c0d6ecb3
+def birthday(n: int, days: int = 365) -> float:
+    r"""Probability that at least two of n people share a birthday.
+
+    .. math:: P = 1 - \prod_{i=0}^{n-1} \left(1 - \frac{i}{d}\right)
+
+    Parameters
+    ----------
+    n : int
+        Number of people, from 0.
+    days : int
+        Number of equally likely days d, from 1.
+
+    Returns
+    -------
+    float
+        The probability; exactly 1 for more people than days.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small or not whole.
+
+    Notes
+    -----
+    Use when items fall independently into equally likely slots: birthdays, hashes, random identifiers.
+    Avoid when the slots are not equally likely; collisions are then more frequent.
+
+    References
+    ----------
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section II.3.
+
+    Examples
+    --------
+    >>> round(birthday(22), 6), round(birthday(23), 6)
+    (0.475695, 0.507297)
+    """
+    n, days = _integer(n, "n"), _integer(days, "days", 1)
+    if n > days:
+        return 1.0
+    return float(-np.expm1(np.log1p(-np.arange(n) / days).sum()))
+
+# %% ../../nbs/math/probability.ipynb #66b6c7a6
+def derangement_probability(n: int) -> float:
+    r"""Probability that a random permutation of n things leaves nothing in its place.
+
+    .. math:: P = \sum_{k=0}^{n} \frac{(-1)^k}{k!}
+
+    Parameters
+    ----------
+    n : int
+        Number of things, from 0.
+
+    Returns
+    -------
+    float
+        1 for n = 0, 0 for n = 1, then quickly 1 / e.
+
+    Raises
+    ------
+    ValueError
+        If n is negative or not whole.
+
+    Notes
+    -----
+    Use when asking how often a random assignment matches nothing: gift draws, shuffled labels.
+    Avoid when some places are excluded from the start.
+
+    References
+    ----------
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section IV.4.
+
+    Examples
+    --------
+    >>> [round(derangement_probability(n), 4) for n in (1, 2, 3, 10)]
+    [0.0, 0.5, 0.3333, 0.3679]
+    """
+    k = np.arange(min(_integer(n, "n"), 20) + 1)
+    return float(((-1.0) ** k / special.factorial(k)).sum())
+
+# %% ../../nbs/math/probability.ipynb #b1b8476a
+def _evidence(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
+    """prior * likelihood of shape (..., K), both checked."""
+    prior, likelihood = _probabilities(prior, "prior"), _floats(likelihood, "likelihood")
+    if not (likelihood >= 0).all() or np.isinf(likelihood).any():
+        raise ValueError(f"likelihood must hold finite numbers from 0, got {likelihood}")
+    if likelihood.shape[-1:] != prior.shape[-1:] or (prior.ndim > 1 and likelihood.shape != prior.shape):
+        raise ValueError(f"prior (K,) or (..., K) and likelihood (..., K) must agree, got {prior.shape} and {likelihood.shape}")
+    return prior * likelihood
+
+# %% ../../nbs/math/probability.ipynb #6443efc5
+def total_probability(prior: ArrayLike, likelihood: ArrayLike) -> NDArray | float:
+    r"""Probability of the data when one of several causes is true.
+
+    .. math:: P(D) = \sum_k P(D \mid H_k)\, P(H_k)
+
+    Parameters
+    ----------
+    prior : array_like, shape (K,) or (..., K)
+        Probabilities of the causes; they sum to 1.
+    likelihood : array_like, shape (..., K)
+        Probability or density of the data under each cause, from 0.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        The evidence.
+
+    Raises
+    ------
+    ValueError
+        If the prior is no probability vector, a likelihood is negative or not finite, or the shapes do not agree.
+
+    Notes
+    -----
+    Use when a population splits into groups with known rates.
+    Avoid when the causes overlap or leave something out.
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, section 2.3.
+
+    Examples
+    --------
+    >>> round(total_probability([0.01, 0.99], [0.95, 0.10]), 6)
+    0.1085
+    """
+    return _evidence(prior, likelihood).sum(-1)[()]
+
+
+def bayes(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
+    r"""Posterior probabilities of several causes after the data.
+
+    .. math:: P(H_k \mid D) = \frac{P(D \mid H_k)\, P(H_k)}{\sum_j P(D \mid H_j)\, P(H_j)}
+
+    Parameters
+    ----------
+    prior : array_like, shape (K,) or (..., K)
+        Probabilities of the causes before the data; they sum to 1.
+    likelihood : array_like, shape (..., K)
+        Probability or density of the data under each cause, from 0; one row per observation.
+
+    Returns
+    -------
+    ndarray, shape (..., K)
+        The posterior; the last axis sums to 1.
+
+    Raises
+    ------
+    ValueError
+        As for `total_probability`, and if the data are impossible under every cause that the prior allows.
+
+    Notes
+    -----
+    Use when causes are known with their rates and the question is which of them is behind the data.
+    Avoid when hundreds of likelihoods are multiplied; add their logarithms, subtract the largest, then call this.
+
+    References
+    ----------
+    Bayes, Philosophical Transactions 53, 1763.
+
+    Examples
+    --------
+    >>> bayes([0.01, 0.99], [0.95, 0.10]).round(6).tolist()
+    [0.087558, 0.912442]
+    """
+    joint = _evidence(prior, likelihood)
+    evidence = joint.sum(-1, keepdims=True)
+    if not (evidence > 0).all():
+        raise ValueError("the data have probability 0 under every cause with positive prior; there is no posterior")
+    return joint / evidence
+
+# %% ../../nbs/math/probability.ipynb #3ee29538
+def odds(p: ArrayLike) -> NDArray | float:
+    r"""Odds of a probability.
+
+    .. math:: o = \frac{p}{1 - p}
+
+    Parameters
+    ----------
+    p : array_like, shape (...)
+        Probabilities in [0, 1].
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        Odds from 0 to infinity; infinite for p = 1.
+
+    Raises
+    ------
+    ValueError
+        If a probability lies outside [0, 1] or is nan.
+
+    Notes
+    -----
+    Use when evidence is combined: likelihood ratios multiply.
+    Avoid when the listener hears odds as probabilities; .5 has the odds 1.
+
+    References
+    ----------
+    Jaynes, Probability Theory: The Logic of Science, 2003, chapter 4.
+
+    Examples
+    --------
+    >>> odds([0.2, 0.5, 1.0]).tolist()
+    [0.25, 1.0, inf]
+    """
+    p = _floats(p, "p")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p must lie in [0, 1], got {p}")
+    with np.errstate(divide="ignore"):
+        return np.divide(p, 1 - p)
+
+
+def from_odds(o: ArrayLike) -> NDArray | float:
+    r"""Probability of odds; the inverse of `odds`.
+
+    .. math:: p = \frac{o}{1 + o}
+
+    Parameters
+    ----------
+    o : array_like, shape (...)
+        Odds from 0; infinity is allowed.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        Probabilities in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If odds are negative or nan.
+
+    Notes
+    -----
+    Use when odds have been updated and a probability is wanted.
+    Avoid when log odds are at hand; the sigmoid is stable there.
+
+    References
+    ----------
+    Jaynes, Probability Theory: The Logic of Science, 2003, chapter 4.
+
+    Examples
+    --------
+    >>> from_odds([0.25, 1.0, float("inf")]).tolist()
+    [0.2, 0.5, 1.0]
+    """
+    o = _floats(o, "o")
+    if not (o >= 0).all():
+        raise ValueError(f"o must not be negative, got {o}")
+    with np.errstate(divide="ignore"):
+        return 1 / (1 + np.divide(1, o))
+
+# %% ../../nbs/math/probability.ipynb #1d173b8f
+def _weights(x: ArrayLike, p: ArrayLike, name: str = "x") -> tuple[NDArray, NDArray]:
+    """Values and probabilities of the same shape (K,)."""
+    x, p = _floats(x, name), _probabilities(p, "p")
+    if x.ndim != 1 or x.shape != p.shape:
+        raise ValueError(f"{name} and p must have the same shape (K,), got {x.shape} and {p.shape}")
+    return x, p
+
+# %% ../../nbs/math/probability.ipynb #697435c4
+def expectation(x: ArrayLike, p: ArrayLike) -> float:
+    r"""Mean of a discrete variable.
+
+    .. math:: E[X] = \sum_x x\, p(x)
+
+    Parameters
+    ----------
+    x : array_like, shape (K,)
+        Values; put g(x) here for the mean of a function.
+    p : array_like, shape (K,)
+        Their probabilities; they sum to 1.
+
+    Returns
+    -------
+    float
+        The mean, in the unit of x.
+
+    Raises
+    ------
+    ValueError
+        If p is no probability vector or the shapes differ.
+
+    Notes
+    -----
+    Use when the distribution is known as a table.
+    Avoid when only a sample is at hand (take its average), or one outcome dominates: the mean then describes nobody.
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, chapter 4.
+
+    Examples
+    --------
+    >>> round(expectation([1, 2, 3, 4, 5, 6], [1 / 6] * 6), 6)
+    3.5
+    """
+    x, p = _weights(x, p)
+    return float(x @ p)
+
+
+def variance(x: ArrayLike, p: ArrayLike) -> float:
+    r"""Mean squared distance from the mean of a discrete variable.
+
+    .. math:: \operatorname{Var}(X) = \sum_x (x - E[X])^2\, p(x)
+
+    Parameters
+    ----------
+    x : array_like, shape (K,)
+        Values.
+    p : array_like, shape (K,)
+        Their probabilities; they sum to 1.
+
+    Returns
+    -------
+    float
+        The variance, in the squared unit of x.
+
+    Raises
+    ------
+    ValueError
+        If p is no probability vector or the shapes differ.
+
+    Notes
+    -----
+    Use when the spread of a known distribution is wanted.
+    Avoid when only a sample is at hand: divide by n - 1 there.
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, section 4.6.
+
+    Examples
+    --------
+    >>> round(variance([1, 2, 3, 4, 5, 6], [1 / 6] * 6), 6)
+    2.916667
+    """
+    x, p = _weights(x, p)
+    return float((x - x @ p) ** 2 @ p)
+
+# %% ../../nbs/math/probability.ipynb #85a1260a
+def marginals(joint: ArrayLike) -> tuple[NDArray, NDArray]:
+    r"""Row and column sums of a joint table.
+
+    .. math:: p(x) = \sum_y p(x, y), \qquad p(y) = \sum_x p(x, y)
+
+    Parameters
+    ----------
+    joint : array_like, shape (K, L)
+        p(x, y), x along the rows; it sums to 1.
+
+    Returns
+    -------
+    tuple of ndarray, shapes (K,) and (L,)
+        The distribution of x and that of y.
+
+    Raises
+    ------
+    ValueError
+        If the table is not two-dimensional, holds a negative number or nan, or does not sum to 1.
+
+    Notes
+    -----
+    Use when one variable is to be looked at regardless of the other.
+    Avoid when the other is known: divide its row or column by the marginal instead.
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, section 7.1.
+
+    Examples
+    --------
+    >>> [m.round(6).tolist() for m in marginals([[0.3, 0.1], [0.2, 0.4]])]
+    [[0.4, 0.6], [0.5, 0.5]]
+    """
+    joint = _floats(joint, "joint")
+    if joint.ndim != 2:
+        raise ValueError(f"joint must have shape (K, L), got {joint.shape}")
+    _probabilities(joint.ravel(), "joint")
+    return joint.sum(1), joint.sum(0)
+
+# %% ../../nbs/math/probability.ipynb #81dc6b8a
+def covariance(x: ArrayLike, y: ArrayLike, joint: ArrayLike) -> float:
+    r"""Covariance of two discrete variables from their joint table.
+
+    .. math:: \operatorname{Cov}(X, Y) = \sum_{x, y} (x - E[X])(y - E[Y])\, p(x, y)
+
+    Parameters
+    ----------
+    x : array_like, shape (K,)
+        Values of the rows.
+    y : array_like, shape (L,)
+        Values of the columns.
+    joint : array_like, shape (K, L)
+        Probabilities; they sum to 1.
+
+    Returns
+    -------
+    float
+        The covariance, in the unit of x times that of y.
+
+    Raises
+    ------
+    ValueError
+        If the table is no distribution or the shapes do not fit.
+
+    Notes
+    -----
+    Use when variances of sums are needed.
+    Avoid when strengths are compared across units (correlation), or dependence need not be linear (mutual information).
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, section 7.3.
+
+    Examples
+    --------
+    >>> round(covariance([0, 1], [0, 1], [[0.3, 0.1], [0.2, 0.4]]), 6)
+    0.1
+    """
+    (x, px), (y, py) = [_weights(v, m, n) for v, m, n in zip((x, y), marginals(joint), "xy")]
+    return float((x - x @ px) @ np.asarray(joint, float) @ (y - y @ py))
+
+
+def correlation(x: ArrayLike, y: ArrayLike, joint: ArrayLike) -> float:
+    r"""Correlation of two discrete variables from their joint table.
+
+    .. math:: \rho = \frac{\operatorname{Cov}(X, Y)}{\sigma_X \sigma_Y}
+
+    Parameters
+    ----------
+    x : array_like, shape (K,)
+        Values of the rows.
+    y : array_like, shape (L,)
+        Values of the columns.
+    joint : array_like, shape (K, L)
+        Probabilities; they sum to 1.
+
+    Returns
+    -------
+    float
+        From -1 to 1, without unit; nan if a variable is constant.
+
+    Raises
+    ------
+    ValueError
+        If the table is no distribution or the shapes do not fit.
+
+    Notes
+    -----
+    Use when the strength of a linear relation is wanted.
+    Avoid when the relation may be bent: x and x squared can have correlation 0.
+
+    References
+    ----------
+    Blitzstein and Hwang, Introduction to Probability, 2019, section 7.3.
+
+    Examples
+    --------
+    >>> round(correlation([0, 1], [0, 1], [[0.3, 0.1], [0.2, 0.4]]), 6)
+    0.408248
+    """
+    cov, (px, py) = covariance(x, y, joint), marginals(joint)
+    spread = np.sqrt(variance(x, px)) * np.sqrt(variance(y, py))
+    return float(np.clip(cov / spread, -1, 1)) if spread > 0 else float("nan")
+
+# %% ../../nbs/math/probability.ipynb #8fb261a8
+def coupon_collector_mean(n: int) -> float:
+    r"""Mean number of draws until all n types have been seen.
+
+    .. math:: E[T] = n \sum_{k=1}^{n} \frac{1}{k}
+
+    Parameters
+    ----------
+    n : int
+        Number of equally likely types, from 0.
+
+    Returns
+    -------
+    float
+        Mean number of draws.
+
+    Raises
+    ------
+    ValueError
+        If n is negative or not whole.
+
+    Notes
+    -----
+    Use when asking how long until random sampling has seen everything: test cases, cache lines, classes of a data set.
+    Avoid when some types are rare; the rarest then decides.
+
+    References
+    ----------
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section IX.3.
+
+    Examples
+    --------
+    >>> round(coupon_collector_mean(6), 6)
+    14.7
+    """
+    n = _integer(n, "n")
+    return float(n * (special.digamma(n + 1) + np.euler_gamma))
 
 # %% ../../nbs/math/probability.ipynb #b573e4f5
 class _Distribution:
@@ -1517,3 +2028,877 @@ class LogNormal(_Continuous):
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.lognormal(self.mu, self.sigma, size)
+
+# %% ../../nbs/math/probability.ipynb #aa5652c6
+def _rows(x: ArrayLike, size: int) -> NDArray:
+    """`x` as float64 of shape (..., size)."""
+    x = _floats(x, "x")
+    if x.shape[-1:] != (size,):
+        raise ValueError(f"x must have shape (..., {size}), got {x.shape}")
+    return x
+
+
+def _one_dimensional(p: NDArray, name: str) -> NDArray:
+    if p.ndim != 1 or p.size == 0:
+        raise ValueError(f"{name} must have shape (K,) with K at least 1, got {p.shape}")
+    return p
+
+# %% ../../nbs/math/probability.ipynb #9c9ec273
+@dataclass(frozen=True, eq=False)
+class Multinomial:
+    r"""Counts of K outcomes in n independent trials.
+
+    .. math:: P(X = x) = \frac{n!}{x_1! \cdots x_K!} p_1^{x_1} \cdots p_K^{x_K}
+
+    Parameters
+    ----------
+    n : int
+        Number of trials, from 0.
+    p : array_like, shape (K,)
+        Probabilities of the outcomes; they sum to 1.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (K,)
+        n p.
+    cov : ndarray, shape (K, K)
+        n (diag(p) - p p^T).
+
+    Raises
+    ------
+    ValueError
+        If n is negative or not whole, or p is no probability vector.
+
+    Notes
+    -----
+    Use when independent trials with more than two outcomes are counted: words in a text, faces of a die.
+    Avoid when counts vary more than this allows; put a Dirichlet on p.
+
+    References
+    ----------
+    Johnson, Kotz and Balakrishnan, Discrete Multivariate Distributions, 1997, chapter 35.
+
+    Examples
+    --------
+    >>> float(Multinomial(4, [0.5, 0.3, 0.2]).pmf([2, 1, 1]).round(6))
+    0.18
+    """
+
+    n: int
+    p: ArrayLike
+
+    def __post_init__(self) -> None:
+        _freeze(self, n=_integer(self.n, "n"), p=_one_dimensional(_probabilities(self.p, "p"), "p"))
+
+    @property
+    def mean(self) -> NDArray:
+        return self.n * self.p
+
+    @property
+    def cov(self) -> NDArray:
+        return self.n * (np.diag(self.p) - np.outer(self.p, self.p))
+
+    def logpmf(self, x: ArrayLike) -> NDArray | float:
+        """Logarithm of the probability of the counts `x`, shape (..., K); -inf where they are impossible."""
+        x = _rows(x, self.p.size)
+        good = (np.floor(x) == x).all(-1) & (x >= 0).all(-1) & (x.sum(-1) == self.n)
+        safe = np.where(good[..., None], x, 0)
+        y = np.where(good, _log_poisson(safe, self.mean).sum(-1) - _log_poisson(self.n, self.n), -np.inf)
+        return np.where(np.isnan(x).any(-1), np.nan, y)[()]
+
+    def pmf(self, x: ArrayLike) -> NDArray | float:
+        """Probability of the counts `x`, shape (..., K)."""
+        return np.exp(self.logpmf(x))
+
+    def rvs(self, size: int | tuple[int, ...] | None = None,
+            random_state: int | np.random.Generator | None = None) -> NDArray:
+        """Independent draws of shape (*size, K)."""
+        return np.random.default_rng(random_state).multinomial(self.n, self.p / self.p.sum(), size)
+
+# %% ../../nbs/math/probability.ipynb #7181ccca
+@dataclass(frozen=True, eq=False)
+class Dirichlet:
+    r"""A law for probability vectors.
+
+    .. math:: f(x) = \frac{\Gamma(\alpha_0)}{\prod_k \Gamma(\alpha_k)} \prod_k x_k^{\alpha_k - 1}, \quad
+              \alpha_0 = \sum_k \alpha_k
+
+    Parameters
+    ----------
+    alpha : array_like, shape (K,)
+        Concentrations, positive.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (K,)
+        alpha / sum(alpha).
+    cov : ndarray, shape (K, K)
+        Covariances of the parts.
+
+    Raises
+    ------
+    ValueError
+        If alpha is empty or holds a number that is not positive and finite.
+
+    Notes
+    -----
+    Use when the unknown is a probability vector: a prior for class shares, topics, word frequencies.
+    Avoid when parts should be positively correlated; here they crowd each other out.
+
+    References
+    ----------
+    Kotz, Balakrishnan and Johnson, Continuous Multivariate Distributions, volume 1, 2000, chapter 49.
+
+    Examples
+    --------
+    >>> float(Dirichlet([2, 3, 4]).pdf([0.2, 0.3, 0.5]).round(6)), Dirichlet([1, 1, 2]).mean.tolist()
+    (7.56, [0.25, 0.25, 0.5])
+    """
+
+    alpha: ArrayLike
+
+    def __post_init__(self) -> None:
+        alpha = _one_dimensional(_floats(self.alpha, "alpha"), "alpha")
+        if not ((alpha > 0) & (alpha < np.inf)).all():
+            raise ValueError(f"alpha must be positive and finite, got {alpha}")
+        _freeze(self, alpha=alpha)
+
+    @property
+    def mean(self) -> NDArray:
+        return self.alpha / self.alpha.sum()
+
+    @property
+    def cov(self) -> NDArray:
+        m = self.mean
+        return (np.diag(m) - np.outer(m, m)) / (self.alpha.sum() + 1)
+
+    def logpdf(self, x: ArrayLike) -> NDArray | float:
+        """Logarithm of the density at `x`, shape (..., K), with regard to the first K - 1 parts; -inf off the simplex."""
+        x, a, total = _rows(x, self.alpha.size), self.alpha, self.alpha.sum()
+        good = (x >= 0).all(-1) & (np.abs(x.sum(-1) - 1) < 1e-8)
+        with np.errstate(all="ignore"):
+            inner = np.log(a) + _log_poisson(a, total * x) - np.log(x)
+            edge = a * np.log(total) + special.xlogy(a - 1, 0) - special.gammaln(a)
+            y = np.where(x > 0, inner, edge).sum(-1) - _log_poisson(total, total) - np.log(total)
+        return np.where(np.isnan(x).any(-1), np.nan, np.where(good, y, -np.inf))[()]
+
+    def pdf(self, x: ArrayLike) -> NDArray | float:
+        """Density at `x`, shape (..., K)."""
+        return np.exp(self.logpdf(x))
+
+    def rvs(self, size: int | tuple[int, ...] | None = None,
+            random_state: int | np.random.Generator | None = None) -> NDArray:
+        """Independent draws of shape (*size, K)."""
+        return np.random.default_rng(random_state).dirichlet(self.alpha, size)
+
+# %% ../../nbs/math/probability.ipynb #2fdf9725
+@dataclass(frozen=True, eq=False)
+class MultivariateNormal:
+    r"""Bell curve in d dimensions.
+
+    .. math:: f(x) = \frac{1}{\sqrt{(2 \pi)^d \det \Sigma}}
+              \exp\left(-\tfrac12 (x - \mu)^\top \Sigma^{-1} (x - \mu)\right)
+
+    Parameters
+    ----------
+    mean : array_like, shape (d,)
+        Centre.
+    cov : array_like, shape (d, d)
+        Covariance matrix, symmetric and positive semi-definite. If it is singular, the density is the one on the
+        subspace that carries the law, and -inf off it, as with `allow_singular=True` in SciPy.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, an entry is not finite, or cov is not symmetric or has a negative eigenvalue.
+
+    Notes
+    -----
+    Use when several variables vary together around a centre and their relations are straight.
+    Avoid when relations bend, tails are heavy, or d is so large that d (d + 1) / 2 covariances cannot be learned.
+
+    References
+    ----------
+    Murphy, Probabilistic Machine Learning: An Introduction, 2022, section 3.2.
+
+    Examples
+    --------
+    >>> law = MultivariateNormal([0, 0], [[1, 0.8], [0.8, 1]]).condition([1], [1.0])
+    >>> law.mean.round(6).tolist(), law.cov.round(6).tolist()
+    ([0.8], [[0.36]])
+    """
+
+    mean: ArrayLike
+    cov: ArrayLike
+
+    def __post_init__(self) -> None:
+        mean, cov = _one_dimensional(_floats(self.mean, "mean"), "mean"), _floats(self.cov, "cov")
+        if cov.shape != (mean.size, mean.size):
+            raise ValueError(f"cov must have shape {(mean.size, mean.size)} to fit mean, got {cov.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+            raise ValueError(f"mean and cov must be finite, got {mean} and {cov}")
+        if np.abs(cov - cov.T).max() > 1e-8 * np.abs(cov).max():
+            raise ValueError(f"cov must be symmetric, got {cov}")
+        values = np.linalg.eigvalsh((cov + cov.T) / 2)
+        if values[0] < -1e-10 * max(values[-1], -values[0]):
+            raise ValueError(f"cov must be positive semi-definite, its smallest eigenvalue is {values[0]:.6g}")
+        _freeze(self, mean=mean, cov=(cov + cov.T) / 2)
+
+    @cached_property
+    def _axes(self) -> tuple[NDArray, NDArray]:
+        """Standard deviations along the axes of the ellipsoid, and the axes as columns; flat directions are dropped."""
+        values, vectors = np.linalg.eigh(self.cov)
+        keep = values > 1e-13 * values.size * max(values[-1], 0)
+        return np.sqrt(values[keep]), vectors[:, keep]
+
+    def logpdf(self, x: ArrayLike) -> NDArray | float:
+        """Logarithm of the density at `x`, shape (..., d)."""
+        off, (scale, axes) = _rows(x, self.mean.size) - self.mean, self._axes
+        z = off @ axes
+        y = -0.5 * ((z / scale) ** 2).sum(-1) - np.log(scale).sum() - 0.5 * scale.size * np.log(2 * np.pi)
+        missed = np.linalg.norm(off - z @ axes.T, axis=-1) > 1e-8 * (1 + np.abs(self.mean).max() + scale.sum())
+        return np.where(missed & (scale.size < self.mean.size), -np.inf, y)[()]
+
+    def pdf(self, x: ArrayLike) -> NDArray | float:
+        """Density at `x`, shape (..., d)."""
+        return np.exp(self.logpdf(x))
+
+    def entropy(self) -> float:
+        """Differential entropy in nats; -inf if cov is singular."""
+        scale, d = self._axes[0], self.mean.size
+        return float(0.5 * d * np.log(2 * np.pi * np.e) + np.log(scale).sum()) if scale.size == d else float("-inf")
+
+    def rvs(self, size: int | tuple[int, ...] | None = None,
+            random_state: int | np.random.Generator | None = None) -> NDArray:
+        """Independent draws of shape (*size, d): standard normals, stretched along the axes and moved."""
+        shape, (scale, axes) = () if size is None else tuple(np.atleast_1d(size)), self._axes
+        return self.mean + np.random.default_rng(random_state).normal(size=(*shape, scale.size)) * scale @ axes.T
+
+    def marginal(self, idx: ArrayLike) -> MultivariateNormal:
+        """Law of the coordinates `idx` alone."""
+        idx = self._index(idx)
+        return MultivariateNormal(self.mean[idx], self.cov[np.ix_(idx, idx)])
+
+    def condition(self, idx: ArrayLike, values: ArrayLike) -> MultivariateNormal:
+        """Law of the other coordinates when the coordinates `idx` are seen to be `values`."""
+        b, values = self._index(idx), np.atleast_1d(_floats(values, "values"))
+        a = np.setdiff1d(np.arange(self.mean.size), b)
+        if values.shape != b.shape or not np.isfinite(values).all() or a.size == 0:
+            raise ValueError(f"one finite value for each of fewer than {self.mean.size} indices is expected, "
+                             f"got indices {b} and values {values}")
+        slope = np.linalg.lstsq(self.cov[np.ix_(b, b)], self.cov[np.ix_(b, a)], rcond=None)[0].T
+        cov = self.cov[np.ix_(a, a)] - slope @ self.cov[np.ix_(b, a)]
+        return MultivariateNormal(self.mean[a] + slope @ (values - self.mean[b]), (cov + cov.T) / 2)
+
+    def _index(self, idx: ArrayLike) -> NDArray:
+        idx = np.atleast_1d(idx)
+        if idx.dtype.kind not in "iu" or idx.ndim != 1 or idx.size == 0 or not (np.abs(idx + 0.5) < self.mean.size).all():
+            raise ValueError(f"idx must hold whole numbers below {self.mean.size}, got {idx}")
+        idx = np.arange(self.mean.size)[idx]
+        if np.unique(idx).size < idx.size:
+            raise ValueError(f"idx must not repeat a coordinate, got {idx}")
+        return idx
+
+# %% ../../nbs/math/probability.ipynb #cd11f1fa
+def _transition(P: ArrayLike) -> NDArray:
+    """A square matrix whose rows are probability vectors."""
+    P = _probabilities(P, "P")
+    if P.ndim != 2 or P.shape[0] != P.shape[1]:
+        raise ValueError(f"P must have shape (K, K), got {P.shape}")
+    return P / P.sum(1, keepdims=True)
+
+
+def _closed_classes(P: NDArray) -> list[NDArray]:
+    """The sets of states that a chain never leaves and in which every state reaches every other."""
+    reach = (P > 0) | np.eye(len(P), dtype=bool)
+    for _ in range(max(1, len(P).bit_length())):
+        reach = (reach.astype(float) @ reach) > 0
+    stays = (~reach | reach.T).all(1)                                 # whatever it reaches reaches it
+    return [np.flatnonzero(row) for row in np.unique(reach[stays], axis=0)[::-1]]
+
+
+def _period(P: NDArray) -> int:
+    """Greatest common divisor of the lengths of all round trips in an irreducible chain."""
+    level, front = np.full(len(P), -1), np.array([0])
+    while front.size:
+        level[front] = level.max() + 1
+        front = np.flatnonzero((P[front] > 0).any(0) & (level < 0))
+    i, j = np.nonzero(P > 0)
+    return int(np.gcd.reduce(level[i] + 1 - level[j]))
+
+# %% ../../nbs/math/probability.ipynb #db07d409
+def n_step(P: ArrayLike, n: int) -> NDArray:
+    r"""Transition matrix of n steps.
+
+    .. math:: (P^n)_{ij} = P(X_{t + n} = j \mid X_t = i)
+
+    Parameters
+    ----------
+    P : array_like, shape (K, K)
+        Transition matrix; each row sums to 1.
+    n : int
+        Number of steps, from 0.
+
+    Returns
+    -------
+    ndarray, shape (K, K)
+        The n-th power.
+
+    Raises
+    ------
+    ValueError
+        If P is not square, a row is no probability vector, or n is negative or not whole.
+
+    Notes
+    -----
+    Use when the state is wanted some steps ahead.
+    Avoid when there are many states and one start: multiply the row vector n times instead.
+
+    References
+    ----------
+    Norris, Markov Chains, 1997, section 1.1.
+
+    Examples
+    --------
+    >>> n_step([[0.9, 0.1], [0.5, 0.5]], 2).round(6).tolist()
+    [[0.86, 0.14], [0.7, 0.3]]
+    """
+    return np.linalg.matrix_power(_transition(P), _integer(n, "n"))
+
+
+def simulate_chain(P: ArrayLike, start: int, n: int,
+                   random_state: int | np.random.Generator | None = None) -> NDArray[np.int64]:
+    r"""One path of a Markov chain.
+
+    .. math:: X_{t + 1} \sim P_{X_t, \cdot}
+
+    Parameters
+    ----------
+    P : array_like, shape (K, K)
+        Transition matrix; each row sums to 1.
+    start : int
+        First state, 0 to K - 1.
+    n : int
+        Number of steps, from 0.
+    random_state : int, Generator or None
+        Seed or generator.
+
+    Returns
+    -------
+    ndarray of int, shape (n + 1,)
+        The states, the start first.
+
+    Raises
+    ------
+    ValueError
+        If P is no transition matrix, start is no state, or n is negative or not whole.
+
+    Notes
+    -----
+    Use when something along the path is wanted that no formula gives.
+    Avoid when only probabilities are wanted: `n_step` has them without noise.
+
+    References
+    ----------
+    Norris, Markov Chains, 1997, section 1.1.
+
+    Examples
+    --------
+    >>> simulate_chain([[0, 1], [1, 0]], 0, 4).tolist()
+    [0, 1, 0, 1, 0]
+    """
+    P, start, n = _transition(P), _integer(start, "start"), _integer(n, "n")
+    if start >= len(P):
+        raise ValueError(f"start must be a state from 0 to {len(P) - 1}, got {start}")
+    ends, path = np.cumsum(P, axis=1), np.full(n + 1, start)
+    ends[ends >= ends[:, -1:]] = 1.0
+    for t, u in enumerate(np.random.default_rng(random_state).random(n)):
+        path[t + 1] = np.searchsorted(ends[path[t]], u, side="right")
+    return path
+
+# %% ../../nbs/math/probability.ipynb #7060f2cb
+def stationary_distribution(P: ArrayLike) -> NDArray:
+    r"""The law that a step of the chain leaves unchanged.
+
+    .. math:: \pi P = \pi, \quad \sum_i \pi_i = 1
+
+    Parameters
+    ----------
+    P : array_like, shape (K, K)
+        Transition matrix; each row sums to 1.
+
+    Returns
+    -------
+    ndarray, shape (K,)
+        The stationary distribution; 0 for states that the chain leaves for good.
+
+    Raises
+    ------
+    ValueError
+        If P is no transition matrix, or has several closed classes, so that the law is not unique.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the chain is periodic: the law is unique but no limit of the n-step probabilities.
+
+    Notes
+    -----
+    Use when the long-run shares of the states are wanted.
+    Avoid when the chain is reducible or far from its limit at the time that matters.
+
+    References
+    ----------
+    Grassmann, Taksar and Heyman, Operations Research 33, 1985.
+
+    Examples
+    --------
+    >>> stationary_distribution([[0.9, 0.1], [0.5, 0.5]]).round(6).tolist()
+    [0.833333, 0.166667]
+    """
+    P = _transition(P)
+    classes = _closed_classes(P)
+    if len(classes) > 1:
+        raise ValueError(f"the stationary distribution is not unique: the chain is reducible, with the closed classes "
+                         f"{[c.tolist() for c in classes]}")
+    states, block = classes[0], P[np.ix_(classes[0], classes[0])].copy()
+    if (period := _period(block)) > 1:
+        warnings.warn(f"the chain has period {period}: its stationary distribution is unique, but no limit of P**n",
+                      RuntimeWarning, stacklevel=2)
+    for k in range(len(block) - 1, 0, -1):                            # remove state k: reroute what went through it
+        block[:k, k] /= block[k, :k].sum()
+        block[:k, :k] += np.outer(block[:k, k], block[k, :k])
+    share = np.ones(len(block))
+    for k in range(1, len(block)):
+        share[k] = share[:k] @ block[:k, k]
+    pi = np.zeros(len(P))
+    pi[states] = share / share.sum()
+    return pi
+
+# %% ../../nbs/math/probability.ipynb #fbeebe68
+def _pair(pk: ArrayLike, qk: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Two arrays of probability vectors of the same shape."""
+    p, q = _probabilities(pk, "pk"), _probabilities(qk, "qk")
+    if p.shape != q.shape:
+        raise ValueError(f"pk and qk must have the same shape, got {p.shape} and {q.shape}")
+    return p, q
+
+
+def _in_base(nats: NDArray, base: float | None) -> NDArray | float:
+    """Nats, or the same information in units of another base."""
+    if base is None:
+        return nats[()]
+    if not 0 < _number(base, "base") != 1:
+        raise ValueError(f"base must be positive and not 1, got {base}")
+    return (nats / np.log(base))[()]
+
+
+def _mean_log(p: NDArray, ratio: NDArray) -> NDArray:
+    """Sum of p log(ratio) over the last axis, where p is not 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(p > 0, p * np.log(ratio), 0.0).sum(-1)
+
+# %% ../../nbs/math/probability.ipynb #e9e82c55
+def entropy(pk: ArrayLike, base: float | None = None) -> NDArray | float:
+    r"""Mean surprise of a distribution.
+
+    .. math:: H(p) = -\sum_k p_k \log p_k, \quad 0 \log 0 = 0
+
+    Parameters
+    ----------
+    pk : array_like, shape (..., K)
+        Probabilities; the last axis sums to 1.
+    base : float, optional
+        Base of the logarithm; 2 gives bits, the default nats.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        From 0 (certain) to log K (uniform).
+
+    Raises
+    ------
+    ValueError
+        If pk is no probability vector or the base is not positive or is 1.
+
+    Notes
+    -----
+    Use when uncertainty is to be put in one number: splits of a tree, confidence of a classifier.
+    Avoid when the sizes of the values matter; entropy sees only their probabilities.
+
+    References
+    ----------
+    Shannon, Bell System Technical Journal 27, 1948.
+
+    Examples
+    --------
+    >>> float(entropy([0.5, 0.25, 0.25], base=2))
+    1.5
+    """
+    p = _probabilities(pk, "pk")
+    return _in_base(np.abs(_mean_log(p, p)), base)
+
+
+def cross_entropy(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> NDArray | float:
+    r"""Mean surprise under p for somebody who believes q.
+
+    .. math:: H(p, q) = -\sum_k p_k \log q_k
+
+    Parameters
+    ----------
+    pk : array_like, shape (..., K)
+        True probabilities; the last axis sums to 1.
+    qk : array_like, shape (..., K)
+        Believed probabilities, same shape.
+    base : float, optional
+        Base of the logarithm; 2 gives bits, the default nats.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        Infinite where q is 0 and p is not.
+
+    Raises
+    ------
+    ValueError
+        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+
+    Notes
+    -----
+    Use when predicted probabilities are judged by what happened: the loss of every classifier.
+    Avoid when computed from logits; take a log-softmax there.
+
+    References
+    ----------
+    Cover and Thomas, Elements of Information Theory, 2006, chapter 2.
+
+    Examples
+    --------
+    >>> float(cross_entropy([0.5, 0.25, 0.25], [1 / 3] * 3, base=2).round(6))
+    1.584963
+    """
+    p, q = _pair(pk, qk)
+    return _in_base(np.abs(_mean_log(p, q)), base)
+
+
+def kl_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> NDArray | float:
+    r"""Extra surprise from believing q when p is true.
+
+    .. math:: D_{KL}(p \Vert q) = \sum_k p_k \log \frac{p_k}{q_k}
+
+    Parameters
+    ----------
+    pk : array_like, shape (..., K)
+        True probabilities; the last axis sums to 1.
+    qk : array_like, shape (..., K)
+        Believed probabilities, same shape.
+    base : float, optional
+        Base of the logarithm; 2 gives bits, the default nats.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        From 0 (equal) to infinity (q is 0 where p is not).
+
+    Raises
+    ------
+    ValueError
+        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+
+    Notes
+    -----
+    Use when one distribution stands in for another: variational inference, distillation, policy updates.
+    Avoid when a distance is wanted: it is not symmetric; see `js_divergence`.
+
+    References
+    ----------
+    Kullback and Leibler, Annals of Mathematical Statistics 22, 1951.
+
+    Examples
+    --------
+    >>> float(kl_divergence([0.5, 0.25, 0.25], [1 / 3] * 3, base=2).round(6))
+    0.084963
+    """
+    p, q = _pair(pk, qk)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0)
+    return _in_base(np.maximum(terms.sum(-1), 0.0), base)
+
+# %% ../../nbs/math/probability.ipynb #c28839b2
+def js_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> NDArray | float:
+    r"""Symmetric divergence: both distributions against their average.
+
+    .. math:: D_{JS}(p, q) = \tfrac12 D_{KL}(p \Vert m) + \tfrac12 D_{KL}(q \Vert m), \quad m = \tfrac12 (p + q)
+
+    Parameters
+    ----------
+    pk, qk : array_like, shape (..., K)
+        Probabilities of the same shape; the last axis sums to 1.
+    base : float, optional
+        Base of the logarithm; 2 gives bits, the default nats.
+
+    Returns
+    -------
+    ndarray, shape (...), or float
+        From 0 (equal) to log 2 (no common outcome). SciPy's `jensenshannon` is its root.
+
+    Raises
+    ------
+    ValueError
+        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+
+    Notes
+    -----
+    Use when two distributions are compared on equal terms, or share no support.
+    Avoid when one of them is the truth; the KL divergence then has the meaning.
+
+    References
+    ----------
+    Lin, IEEE Transactions on Information Theory 37, 1991.
+
+    Examples
+    --------
+    >>> float(js_divergence([1, 0], [0, 1], base=2))
+    1.0
+    """
+    p, q = _pair(pk, qk)
+    m = p / 2 + q / 2
+    return (kl_divergence(p, m, base) + kl_divergence(q, m, base)) / 2
+
+
+def mutual_information(joint: ArrayLike, base: float | None = None) -> float:
+    r"""How much knowing one variable tells about the other.
+
+    .. math:: I(X; Y) = \sum_{x, y} p(x, y) \log \frac{p(x, y)}{p(x)\, p(y)}
+
+    Parameters
+    ----------
+    joint : array_like, shape (K, L)
+        Joint probabilities; they sum to 1.
+    base : float, optional
+        Base of the logarithm; 2 gives bits, the default nats.
+
+    Returns
+    -------
+    float
+        0 for independent variables, at most the smaller of the two entropies.
+
+    Raises
+    ------
+    ValueError
+        If the table is no distribution or the base is not positive or is 1.
+
+    Notes
+    -----
+    Use when dependence of any shape is to be found: selecting features, comparing clusterings.
+    Avoid when the table comes from few counts; the estimate is then too large.
+
+    References
+    ----------
+    Cover and Thomas, Elements of Information Theory, 2006, section 2.3.
+
+    Examples
+    --------
+    >>> round(mutual_information([[0.3, 0.1], [0.2, 0.4]], base=2), 6)
+    0.124511
+    """
+    p_x, p_y = marginals(joint)
+    product, joint = np.outer(p_x, p_y).ravel(), np.asarray(joint, float).ravel()
+    return float(kl_divergence(joint, product / product.sum() * joint.sum(), base))
+
+# %% ../../nbs/math/probability.ipynb #bae0b230
+def inverse_transform_sample(ppf: Callable[[NDArray], NDArray], size: int | tuple[int, ...] | None = None,
+                             random_state: int | np.random.Generator | None = None) -> NDArray | float:
+    r"""Draws from a law given by its quantile function.
+
+    .. math:: X = F^{-1}(U), \quad U \sim \text{Uniform}(0, 1)
+
+    Parameters
+    ----------
+    ppf : callable
+        The quantile function, elementwise on arrays with entries in (0, 1).
+    size : int or tuple of int, optional
+        Shape of the result; a single number without it.
+    random_state : int, Generator or None
+        Seed or generator.
+
+    Returns
+    -------
+    ndarray or float
+        Independent draws.
+
+    Raises
+    ------
+    ValueError
+        If ppf does not return the shape that it is given.
+
+    Notes
+    -----
+    Use when the quantile function is cheap, or one uniform per draw matters (stratified or quasi-random numbers).
+    Avoid when only the density is known (rejection), or a direct method exists.
+
+    References
+    ----------
+    Devroye, Non-Uniform Random Variate Generation, 1986, section II.2.
+
+    Examples
+    --------
+    >>> inverse_transform_sample(lambda u: -np.log1p(-u) / 2, 3, random_state=0).round(3).tolist()
+    [0.506, 0.157, 0.021]
+    """
+    u = np.maximum(np.random.default_rng(random_state).random(size), 2.0**-54)
+    x = ppf(u)
+    if np.shape(x) != np.shape(u):
+        raise ValueError(f"ppf must keep the shape {np.shape(u)} of its argument, got {np.shape(x)}")
+    return x
+
+
+def box_muller(size: int | tuple[int, ...], random_state: int | np.random.Generator | None = None) -> NDArray:
+    r"""Standard normal draws from pairs of uniforms.
+
+    .. math:: Z = \sqrt{-2 \ln U_1}\, (\cos 2 \pi U_2,\ \sin 2 \pi U_2)
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Shape of the result.
+    random_state : int, Generator or None
+        Seed or generator.
+
+    Returns
+    -------
+    ndarray
+        Independent standard normals.
+
+    Raises
+    ------
+    ValueError
+        If a length is negative or not whole.
+
+    Notes
+    -----
+    Use when normals are to be made from uniforms in a few lines, exactly.
+    Avoid when speed matters; NumPy's generator is faster.
+
+    References
+    ----------
+    Box and Muller, Annals of Mathematical Statistics 29, 1958.
+
+    Examples
+    --------
+    >>> box_muller((2, 3), random_state=0).shape
+    (2, 3)
+    """
+    shape = tuple(_integer(n, "size") for n in np.atleast_1d(size))
+    count, rng = int(np.prod(shape)), np.random.default_rng(random_state)
+    radius = np.sqrt(-2 * np.log1p(-rng.random((count + 1) // 2)))
+    angle = 2 * np.pi * rng.random(radius.size)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).ravel()[:count].reshape(shape)
+
+# %% ../../nbs/math/probability.ipynb #f6cf1e8f
+def rejection_sample(pdf: Callable[[NDArray], NDArray], proposal: _Distribution, bound: float, size: int,
+                     random_state: int | np.random.Generator | None = None) -> NDArray:
+    r"""Draws from a density under an envelope.
+
+    .. math:: X \sim g, \quad P(\text{keep}) = \frac{f(X)}{M\, g(X)}
+
+    Parameters
+    ----------
+    pdf : callable
+        The density f, elementwise; it need not be normalised.
+    proposal : distribution
+        Has `pdf(x)` and `rvs(size, random_state)`, such as `Normal()`.
+    bound : float
+        M with f(x) <= M g(x) everywhere.
+    size : int
+        Number of draws.
+    random_state : int, Generator or None
+        Seed or generator.
+
+    Returns
+    -------
+    ndarray, shape (size,)
+        Independent draws.
+
+    Raises
+    ------
+    ValueError
+        If bound is not positive, size is negative or not whole, the density is negative, nan or above the envelope at a
+        proposed point, or almost nothing is kept.
+
+    Notes
+    -----
+    Use when the density is known in one or a few dimensions and an envelope is close to it.
+    Avoid when the dimension is high: the share kept falls exponentially.
+
+    References
+    ----------
+    Devroye, Non-Uniform Random Variate Generation, 1986, section II.3.
+
+    Examples
+    --------
+    >>> x = rejection_sample(lambda x: 6 * x * (1 - x), Uniform(), 1.5, 1000, random_state=0)
+    >>> x.shape, bool(abs(x.mean() - 0.5) < 0.03)
+    ((1000,), True)
+    """
+    bound, size, rng = _positive(bound, "bound"), _integer(size, "size"), np.random.default_rng(random_state)
+    kept, tried = np.empty(0), 0
+    while kept.size < size:
+        x = proposal.rvs(1000 + 2 * size, rng)
+        share = pdf(x) / (bound * proposal.pdf(x))
+        if not ((share >= 0) & (share <= 1 + 1e-9)).all():
+            raise ValueError(f"pdf must lie between 0 and bound * proposal.pdf; their ratio reaches from {share.min():.4g} "
+                             f"to {share.max():.4g}")
+        kept, tried = np.append(kept, x[rng.random(x.size) < share]), tried + x.size
+        if tried > 1e6 + 1e4 * kept.size:
+            raise ValueError(f"only {kept.size} of {tried} proposals were kept; the envelope is too far from pdf")
+    return kept[:size]
+
+# %% ../../nbs/math/probability.ipynb #448920a1
+def monte_carlo_mean(f: Callable[[NDArray], NDArray], sampler: Callable, n: int,
+                     random_state: int | np.random.Generator | None = None) -> tuple[float, float]:
+    r"""Mean of a function of random draws, with its standard error.
+
+    .. math:: \bar f = \frac{1}{n} \sum_i f(x_i), \quad \text{stderr} = \frac{s}{\sqrt{n}}
+
+    Parameters
+    ----------
+    f : callable
+        Maps the n draws to n numbers.
+    sampler : callable
+        `sampler(n, rng)` returns n draws along the first axis; the `rvs` of a distribution fits.
+    n : int
+        Number of draws, from 2.
+    random_state : int, Generator or None
+        Seed or generator.
+
+    Returns
+    -------
+    tuple of float
+        Estimate and standard error, in the unit of f. The truth lies within two standard errors 95 % of the time.
+
+    Raises
+    ------
+    ValueError
+        If n is below 2 or not whole, or f does not return n numbers.
+
+    Notes
+    -----
+    Use when an integral has many dimensions or no formula.
+    Avoid when f has no variance (the error bar then lies) or the event is rare (importance sampling).
+
+    References
+    ----------
+    Owen, Monte Carlo Theory, Methods and Examples, 2013, chapter 2.
+
+    Examples
+    --------
+    >>> mean, stderr = monte_carlo_mean(np.square, Normal().rvs, 10_000, random_state=0)
+    >>> abs(mean - 1) < 3 * stderr, round(stderr, 3)
+    (True, 0.014)
+    """
+    n = _integer(n, "n", 2)
+    y = _floats(f(sampler(n, np.random.default_rng(random_state))), "f(x)")
+    if y.shape != (n,):
+        raise ValueError(f"f must return one number for each of the {n} draws, got shape {y.shape}")
+    return float(y.mean()), float(y.std(ddof=1) / np.sqrt(n))

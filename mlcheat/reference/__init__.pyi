@@ -1,0 +1,11 @@
+from .glossary import check_links as check_links
+from .glossary import define as define
+from .glossary import related as related
+from .glossary import search as search
+from .glossary import Term as Term
+from .glossary import to_markdown as to_markdown
+from .notation import check_examples as check_examples
+from .notation import clashes as clashes
+from .notation import lookup as lookup
+from .notation import Symbol as Symbol
+from .notation import table as table
