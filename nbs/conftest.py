@@ -1,6 +1,7 @@
 """How nbval treats our notebooks: cleaned ones count as executed, pictures are compared, `eval: false` is skipped."""
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ RunningKernel.execute_cell_input = _execute_with_history
 def pictures(outputs) -> list[np.ndarray]:
     """The PNG outputs of a cell as grey levels between 0 and 1."""
     found = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+    for o in outputs:                                      # the frames of a slider
+        page = "".join(o.get("data", {}).get("text/html", ""))
+        found += re.findall(r'"(iVBOR[A-Za-z0-9+/=]+)"', page)
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L"), dtype=float) / 255 for png in found]
 
 

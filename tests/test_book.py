@@ -142,6 +142,24 @@ def test_light_and_dark(browser, scheme, dark):
     context.close()
 
 
+def test_a_slider_moves(browser):
+    """By mouse, by keyboard and by the play button; the page stays whole without a network."""
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + "figures.html")
+    box = page.locator(".mlcheat-slider").first
+    image, text = box.locator("img"), box.locator("output")
+    before, said = image.get_attribute("src"), text.text_content()
+    box.locator("input").focus()
+    page.keyboard.press("ArrowRight")
+    assert image.get_attribute("src") != before and text.text_content() != said
+    now = text.text_content()
+    box.locator("button").click()
+    page.wait_for_function("([e, was]) => e.textContent !== was", arg=[text.element_handle(), now], timeout=5000)
+    assert "data:image/png" in image.get_attribute("src") and image.evaluate("e => e.naturalWidth") > 100
+    page.close()
+
+
 @pytest.mark.parametrize("word, page_name", [("sigmoid", "nn/activations.html"), ("gradient", "gradient_descent.html")])
 def test_search_finds(browser, word, page_name):
     chromium, address = browser

@@ -44,7 +44,7 @@ def test_too_few_words_are_refused(fig, alt):
 
 
 def test_only_figures_are_shown(fig):
-    with pytest.raises(TypeError, match="expects a matplotlib Figure, got Axes"):
+    with pytest.raises(TypeError, match="expected a matplotlib Figure, got Axes"):
         figures.show(fig.axes[0], ALT)
 
 
@@ -75,3 +75,50 @@ def test_decision_regions_take_any_labels_and_refuse_other_shapes(fig):
     assert [t.get_label() for t in fig.axes[0].collections if t.get_label() in ("no", "yes")] == ["no", "yes"]
     with pytest.raises(ValueError, match=r"shape \(n_samples, 2\).*\(4, 3\)"):
         figures.plot_decision_regions(fig.axes[0], lambda P: P, np.zeros((4, 3)), y)
+
+
+def frames(n=3, size=(4, 2)):
+    made = []
+    for i in range(n):
+        fig, ax = plt.subplots(figsize=size)
+        ax.plot([0, 1], [0, i])
+        made.append(fig)
+    return made
+
+
+def test_a_slider_is_one_piece():
+    made = figures.slider(frames(), [0.1, 0.5, "<b>"], "rate", ALT, start=1)
+    page = made._repr_html_()
+    assert page.count("iVBOR") == 4 and 'value="1"' in page and "rate 0.5" in page and f'alt="{ALT}"' in page
+    assert "http" not in page and "__" not in page.replace("__proto__", "") and len(page) < 300_000
+    assert '"<b>"' in page and "3 pictures" in repr(made)
+    assert page == figures.slider(frames(), [0.1, 0.5, "<b>"], "rate", ALT, start=1)._repr_html_()
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ((1, [1]), "at least two figures"), ((3, [1, 2]), "got 3 and 2"),
+])
+def test_a_slider_needs_as_many_values(arguments, message):
+    n, values = arguments
+    with pytest.raises(ValueError, match=message):
+        figures.slider(frames(n), values, "rate", ALT)
+    plt.close("all")
+
+
+def test_what_a_slider_refuses():
+    with pytest.raises(ValueError, match="one size"):
+        figures.slider([*frames(1), *frames(1, (3, 2))], [1, 2], "rate", ALT)
+    with pytest.raises(ValueError, match="start must be between 0 and 1, got 2"):
+        figures.slider(frames(2), [1, 2], "rate", ALT, start=2)
+    with pytest.raises(ValueError, match="20 characters"):
+        figures.slider(frames(2), [1, 2], "rate", "short")
+    with pytest.raises(TypeError, match="got str"):
+        figures.slider(["a", "b"], [1, 2], "rate", ALT)
+    noisy = []
+    for i in range(4):
+        fig, ax = plt.subplots(figsize=(6, 6))
+        ax.imshow(np.random.default_rng(i).normal(size=(400, 400)))
+        noisy.append(fig)
+    with pytest.raises(ValueError, match="more than 300"):
+        figures.slider(noisy, range(4), "rate", ALT, colors=128)
+    plt.close("all")

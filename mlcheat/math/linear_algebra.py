@@ -690,21 +690,16 @@ def _substitute(t: NDArray, b: NDArray, *, lower: bool, unit: bool = False) -> N
 
 
 def _condition_estimate(a: NDArray, packed: NDArray, order: NDArray) -> float:
-    """Hager's estimate in the 1-norm: climb to the column of the inverse with the largest sum."""
-    x, best = np.full(len(a), 1 / len(a)), 0.0
-    for _ in range(5):
-        y = _substitute(packed, _substitute(packed, x[order], lower=True, unit=True), lower=False)
-        if not (size := np.abs(y).sum()) > best:
-            break
-        best, z = size, np.empty(len(a))
-        half = _substitute(packed.T, np.where(y < 0, -1.0, 1.0), lower=True)
-        z[order] = _substitute(packed.T, half, lower=False, unit=True)  # the slope
-        steepest = int(np.abs(z).argmax())
-        if abs(z[steepest]) <= z @ x:
-            break
-        x = np.zeros(len(a))
-        x[steepest] = 1.0
-    return float(best * np.abs(a).sum(axis=0).max())
+    """Size of `a` over its smallest singular value, by one step of inverse power iteration."""
+    start, z = np.random.default_rng(0).standard_normal(len(a)), np.empty(len(a))
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = _substitute(packed.T, start, lower=True)                     # z solves A^T z = start
+        z[order] = _substitute(packed.T, half, lower=False, unit=True)
+        half = _substitute(packed, z[order], lower=True, unit=True)         # y solves A y = z
+        y = _substitute(packed, half, lower=False)
+        if not np.isfinite(y).all():
+            return math.inf
+    return _length(a) * _length(y) / _length(z)
 
 # %% ../../nbs/math/linear_algebra.ipynb #f0d9be6d
 def solve(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -1090,8 +1085,8 @@ def power_iteration(a: ArrayLike, *, max_iter: int = 1000, tol: float = 1e-12,
             return float(np.ldexp(value, exponent)), sign * v
         v = w / _length(w)
     raise LinAlgError(f"not converged after max_iter = {max_iter} steps, the residual is still "
-                      f"{residual / size:.1e} of the size of a: two eigenvalues are equal or nearly "
-                      "equal in modulus")
+                      f"{residual / size:.1e} of the size of a: "
+                      "two eigenvalues are equal or nearly equal in modulus")
 
 # %% ../../nbs/math/linear_algebra.ipynb #c171b4f2
 def _rounds(n: int) -> list[tuple[NDArray, NDArray]]:
