@@ -224,7 +224,7 @@ def glossary_page() -> str:
         also = [f"See {', '.join(f'{{term}}`{name}`' for name in term.see)}."] if term.see else []
         also += [f"Computed in {{doc}}`/nbs/{term.chapter}`."] if term.chapter else []
         body += [" ".join(also)] if also else []
-        lines += [f"{': ' if i == 0 else '  '}{part}\n" for i, part in enumerate(body)]
+        lines += [f"  {part}\n" for part in body]
     return "\n".join([*lines, "````"])
 
 

@@ -741,8 +741,7 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
     References
     ----------
-    Golub and Van Loan, Matrix Computations, 2013, section 3.4. Hager, Condition estimates,
-    1984.
+    Golub and Van Loan, Matrix Computations, 2013, sections 3.4 and 3.5.
 
     Examples
     --------

