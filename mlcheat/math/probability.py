@@ -212,7 +212,7 @@ def total_probability(prior: ArrayLike, likelihood: ArrayLike) -> NDArray | floa
 
     Examples
     --------
-    >>> round(total_probability([0.01, 0.99], [0.95, 0.10]), 6)
+    >>> float(total_probability([0.01, 0.99], [0.95, 0.10]).round(6))
     0.1085
     """
     return _evidence(prior, likelihood).sum(-1)[()]
@@ -343,7 +343,7 @@ def from_odds(o: ArrayLike) -> NDArray | float:
     o = _floats(o, "o")
     if not (o >= 0).all():
         raise ValueError(f"o must not be negative, got {o}")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return 1 / (1 + np.divide(1, o))
 
 # %% ../../nbs/math/probability.ipynb #1d173b8f
@@ -883,7 +883,7 @@ class Bernoulli(_Discrete):
 
     Examples
     --------
-    >>> Bernoulli(0.3).pmf([0, 1]).tolist()
+    >>> Bernoulli(0.3).pmf([0, 1]).round(6).tolist()
     [0.7, 0.3]
     """
 
@@ -1008,7 +1008,7 @@ class Geometric(_Discrete):
 
     Examples
     --------
-    >>> Geometric(0.5).pmf([0, 1, 2, 3]).tolist()
+    >>> Geometric(0.5).pmf([0, 1, 2, 3]).round(6).tolist()
     [0.0, 0.5, 0.25, 0.125]
     """
 
@@ -1919,8 +1919,8 @@ class F(_Continuous):
 
     Examples
     --------
-    >>> float(F(2, 147).sf(119.2645) < 1e-30), F(2, 10).mean()
-    (True, 1.25)
+    >>> round(float(F(2, 10).sf(4.102821)), 6), F(2, 10).mean()
+    (0.05, 1.25)
     """
 
     dfn: float
@@ -2869,7 +2869,7 @@ def inverse_transform_sample(
     Examples
     --------
     >>> inverse_transform_sample(lambda u: -np.log1p(-u) / 2, 3, random_state=0).round(3).tolist()
-    [0.506, 0.157, 0.021]
+    [0.507, 0.157, 0.021]
     """
     u = np.maximum(np.random.default_rng(random_state).random(size), 2.0**-54)
     x = ppf(u)
