@@ -129,7 +129,7 @@ def table(section: str, fmt: str = "markdown") -> str:
     Returns
     -------
     str
-        With the columns symbol, name and meaning, example, and code (Markdown only).
+        With a row for each symbol: its name and meaning, and an example, in Markdown also as code.
 
     Raises
     ------
@@ -144,15 +144,15 @@ def table(section: str, fmt: str = "markdown") -> str:
     Examples
     --------
     >>> table("set_theory").splitlines()[0]
-    '| symbol | name and meaning | example | in code |'
+    '| symbol | name and meaning | example, in formula and code |'
     """
     if section not in NOTATION:
         raise ValueError(f"no section {section!r}; there are {', '.join(NOTATION)}")
     if fmt == "markdown":
         cell = lambda text: text.replace("|", r"\|")  # noqa: E731
-        rows = [f"| ${cell(s.symbol)}$ | **{cell(s.name)}**: {cell(s.description)} | ${cell(s.example)}$ | `{cell(s.code)}` |"
+        rows = [f"| ${cell(s.symbol)}$ | **{cell(s.name)}**: {cell(s.description)} | ${cell(s.example)}$<br>`{cell(s.code)}` |"
                 for s in NOTATION[section]]
-        return "\n".join(["| symbol | name and meaning | example | in code |", "|:---|:---|:---|:---|", *rows])
+        return "\n".join(["| symbol | name and meaning | example, in formula and code |", "|:---|:---|:---|", *rows])
     if fmt == "latex":
         plain = lambda text: text.replace("&", r"\&").replace("_", r"\_").replace("%", r"\%")  # noqa: E731
         rows = [f"${s.symbol}$ & {plain(s.name)} & {plain(s.description)} & ${s.example}$ \\\\" for s in NOTATION[section]]

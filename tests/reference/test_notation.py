@@ -91,7 +91,7 @@ def test_tables(section):
     text = table(section)
     assert text.count("\n") == len(NOTATION[section]) + 1
     for line in text.splitlines()[2:]:
-        assert line.replace(r"\|", "").count("|") == 5, line
+        assert line.replace(r"\|", "").count("|") == 4, line
     latex = table(section, "latex")
     assert latex.startswith(r"\begin{tabular}") and latex.count(r"\\") >= len(NOTATION[section])
 
