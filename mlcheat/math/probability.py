@@ -171,8 +171,8 @@ def _evidence(prior: ArrayLike, likelihood: ArrayLike) -> NDArray:
     prior, likelihood = _probabilities(prior, "prior"), _floats(likelihood, "likelihood")
     if not (likelihood >= 0).all() or np.isinf(likelihood).any():
         raise ValueError(f"likelihood must hold finite numbers from 0, got {likelihood}")
-    if likelihood.shape[-1:] != prior.shape[-1:] or (prior.ndim > 1
-                                                     and likelihood.shape != prior.shape):
+    same = likelihood.shape == prior.shape
+    if not same and (prior.ndim > 1 or likelihood.shape[-1:] != prior.shape):
         raise ValueError(f"prior (K,) or (..., K) and likelihood (..., K) must agree, "
                          f"got {prior.shape} and {likelihood.shape}")
     return prior * likelihood
@@ -714,8 +714,8 @@ class _Discrete(_Distribution):
             edges = low - 0.5 + np.geomspace(count, high - low + 1, 400)
             nodes, weights = np.polynomial.legendre.leggauss(12)
             middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-            total += half @ special.entr(
-                np.exp(self._logpmf(middle[:, None] + half[:, None] * nodes))) @ weights
+            mass = np.exp(self._logpmf(middle[:, None] + half[:, None] * nodes))
+            total += half @ special.entr(mass) @ weights
         return float(total)
 
     _place = staticmethod(np.floor)
@@ -1162,8 +1162,8 @@ class Hypergeometric(_Discrete):
     def _logpmf(self, k: NDArray) -> NDArray:
         M, n, N = self.M, self.n, self.N
         p, q = N / max(M, 1), (M - N) / max(M, 1)
-        return _log_binomial(k, n - k, p, q) + _log_binomial(N - k, M - N - n + k, p,
-                                                             q) - _log_binomial(N, M - N, p, q)
+        drawn, others = _log_binomial(k, n - k, p, q), _log_binomial(N - k, M - N - n + k, p, q)
+        return drawn + others - _log_binomial(N, M - N, p, q)
 
     @cached_property
     def _sums(self) -> tuple[int, NDArray, NDArray]:
@@ -1597,8 +1597,8 @@ class StudentT(_LocationScale):
 
     def _log_shape(self, x: NDArray) -> NDArray:
         a = self.df / 2
-        top = _stirling_error(a + 0.5) - _stirling_error(a) + a * np.log1p(
-            0.5 / a) - 0.5 - 0.5 * np.log(2 * np.pi)
+        top = _stirling_error(a + 0.5) - _stirling_error(a) + a * np.log1p(0.5 / a) - 0.5
+        top -= 0.5 * np.log(2 * np.pi)                            # the logarithm of the constant
         with np.errstate(divide="ignore"):
             return top - (a + 0.5) * np.logaddexp(0, 2 * np.log(np.abs(x)) - np.log(self.df))
 
@@ -1655,9 +1655,7 @@ class Uniform(_Continuous):
     def __post_init__(self) -> None:
         _freeze(self, low=_number(self.low, "low"), high=_number(self.high, "high"))
         if not 0 < self.high - self.low < np.inf:
-            raise ValueError(
-                f"low must be below high, got low = {self.low}, high = {self.high}"
-            )
+            raise ValueError(f"low must be below high, got low = {self.low}, high = {self.high}")
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
@@ -1941,8 +1939,8 @@ class F(_Continuous):
 
     def entropy(self) -> float:
         a, b, g = self.dfn / 2, self.dfd / 2, _log_minus_digamma
-        return float(
-            _beta_entropy(a, b) + np.log(b / a) - 2 * (np.log(b / (a + b)) - g(b) + g(a + b)))
+        mean_log = np.log(b / (a + b)) - g(b) + g(a + b)          # E[log(1 - B)]
+        return float(_beta_entropy(a, b) + np.log(b / a) - 2 * mean_log)
 
     def _logpdf(self, x: NDArray) -> NDArray:
         a, b, edge = self.dfn / 2, self.dfd / 2, 0.0 if self.dfn == 2 else np.inf * (2 - self.dfn)
@@ -2179,8 +2177,7 @@ class Multinomial:
     p: ArrayLike
 
     def __post_init__(self) -> None:
-        _freeze(self,
-                n=_integer(self.n, "n"),
+        _freeze(self, n=_integer(self.n, "n"),
                 p=_one_dimensional(_probabilities(self.p, "p"), "p"))
 
     @property
@@ -2196,8 +2193,7 @@ class Multinomial:
         x = _rows(x, self.p.size)
         good = (np.floor(x) == x).all(-1) & (x >= 0).all(-1) & (x.sum(-1) == self.n)
         safe = np.where(good[..., None], x, 0)
-        y = np.where(good,
-                     _log_poisson(safe, self.mean).sum(-1) - _log_poisson(self.n, self.n),
+        y = np.where(good, _log_poisson(safe, self.mean).sum(-1) - _log_poisson(self.n, self.n),
                      -np.inf)
         return np.where(np.isnan(x).any(-1), np.nan, y)[()]
 
@@ -2208,8 +2204,8 @@ class Multinomial:
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
         """Independent draws of shape (*size, K)."""
-        return np.random.default_rng(random_state).multinomial(self.n, self.p / self.p.sum(),
-                                                               size)
+        rng = np.random.default_rng(random_state)
+        return rng.multinomial(self.n, self.p / self.p.sum(), size)
 
 # %% ../../nbs/math/probability.ipynb #7181ccca
 @dataclass(frozen=True, eq=False)
@@ -2359,11 +2355,11 @@ class MultivariateNormal:
         """Logarithm of the density at `x`, shape (..., d)."""
         off, (scale, axes) = _rows(x, self.mean.size) - self.mean, self._axes
         z = off @ axes
-        y = -0.5 * (
-            (z / scale)**2).sum(-1) - np.log(scale).sum() - 0.5 * scale.size * np.log(2 * np.pi)
-        missed = np.linalg.norm(off - z @ axes.T,
-                                axis=-1) > 1e-8 * (1 + np.abs(self.mean).max() + scale.sum())
-        return np.where(missed & (scale.size < self.mean.size), -np.inf, y)[()]
+        y = -0.5 * ((z / scale) ** 2).sum(-1) - np.log(scale * np.sqrt(2 * np.pi)).sum()
+        if scale.size < self.mean.size:                           # flat: the rest must be zero
+            room = 1e-8 * (1 + np.abs(self.mean).max() + scale.sum())
+            y = np.where(np.linalg.norm(off - z @ axes.T, axis=-1) > room, -np.inf, y)
+        return y[()]
 
     def pdf(self, x: ArrayLike) -> NDArray | float:
         """Density at `x`, shape (..., d)."""
@@ -2372,15 +2368,16 @@ class MultivariateNormal:
     def entropy(self) -> float:
         """Differential entropy in nats; -inf if cov is singular."""
         scale, d = self._axes[0], self.mean.size
-        return float(0.5 * d * np.log(2 * np.pi * np.e) +
-                     np.log(scale).sum()) if scale.size == d else float("-inf")
+        if scale.size < d:
+            return float("-inf")
+        return float(0.5 * d * np.log(2 * np.pi * np.e) + np.log(scale).sum())
 
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
         """Independent draws of shape (*size, d): standard normals, stretched and moved."""
         shape, (scale, axes) = () if size is None else tuple(np.atleast_1d(size)), self._axes
-        return self.mean + np.random.default_rng(random_state).normal(
-            size=(*shape, scale.size)) * scale @ axes.T
+        z = np.random.default_rng(random_state).normal(size=(*shape, scale.size))
+        return self.mean + z * scale @ axes.T
 
     def marginal(self, idx: ArrayLike) -> MultivariateNormal:
         """Law of the coordinates `idx` alone."""
@@ -2397,13 +2394,13 @@ class MultivariateNormal:
                 f"got indices {b} and values {values}")
         slope = np.linalg.lstsq(self.cov[np.ix_(b, b)], self.cov[np.ix_(b, a)], rcond=None)[0].T
         cov = self.cov[np.ix_(a, a)] - slope @ self.cov[np.ix_(b, a)]
-        return MultivariateNormal(self.mean[a] + slope @ (values - self.mean[b]),
-                                  (cov + cov.T) / 2)
+        mean = self.mean[a] + slope @ (values - self.mean[b])
+        return MultivariateNormal(mean, (cov + cov.T) / 2)
 
     def _index(self, idx: ArrayLike) -> NDArray:
         idx = np.atleast_1d(idx)
-        if idx.dtype.kind not in "iu" or idx.ndim != 1 or idx.size == 0 or not (
-                np.abs(idx + 0.5) < self.mean.size).all():
+        if (idx.dtype.kind not in "iu" or idx.ndim != 1 or idx.size == 0
+                or not (np.abs(idx + 0.5) < self.mean.size).all()):
             raise ValueError(f"idx must hold whole numbers below {self.mean.size}, got {idx}")
         idx = np.arange(self.mean.size)[idx]
         if np.unique(idx).size < idx.size:
@@ -2579,10 +2576,8 @@ def stationary_distribution(P: ArrayLike) -> NDArray:
     if (period := _period(block)) > 1:
         warnings.warn(
             f"the chain has period {period}: its stationary law is unique, but no limit of P**n",
-            RuntimeWarning,
-            stacklevel=2)
-    # remove state k: reroute what went through it
-    for k in range(len(block) - 1, 0, -1):
+            RuntimeWarning, stacklevel=2)
+    for k in range(len(block) - 1, 0, -1):                    # remove k: reroute what went through
         block[:k, k] /= block[k, :k].sum()
         block[:k, :k] += np.outer(block[:k, k], block[k, :k])
     share = np.ones(len(block))
@@ -2973,22 +2968,19 @@ def rejection_sample(pdf: Callable[[NDArray], NDArray],
     >>> x.shape, bool(abs(x.mean() - 0.5) < 0.03)
     ((1000,), True)
     """
-    bound, size, rng = _positive(bound,
-                                 "bound"), _integer(size,
-                                                    "size"), np.random.default_rng(random_state)
+    bound, size = _positive(bound, "bound"), _integer(size, "size")
+    rng = np.random.default_rng(random_state)
     kept, tried = np.empty(0), 0
     while kept.size < size:
         x = proposal.rvs(1000 + 2 * size, rng)
         share = pdf(x) / (bound * proposal.pdf(x))
         if not ((share >= 0) & (share <= 1 + 1e-9)).all():
-            raise ValueError(
-                f"pdf must lie between 0 and bound * proposal.pdf; the ratio goes from {share.min():.4g} "
-                f"to {share.max():.4g}")
+            raise ValueError(f"pdf must lie between 0 and bound * proposal.pdf; "
+                             f"their ratio goes from {share.min():.4g} to {share.max():.4g}")
         kept, tried = np.append(kept, x[rng.random(x.size) < share]), tried + x.size
         if tried > 1e6 + 1e4 * kept.size:
-            raise ValueError(
-                f"only {kept.size} of {tried} proposals were kept; the envelope is too far from pdf"
-            )
+            raise ValueError(f"only {kept.size} of {tried} proposals were kept; "
+                             f"the envelope is too far from pdf")
     return kept[:size]
 
 # %% ../../nbs/math/probability.ipynb #448920a1
