@@ -2203,7 +2203,7 @@ class Multinomial:
 
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
-        """Independent draws of shape (*size, K)."""
+        """Independent draws of shape `(*size, K)`."""
         rng = np.random.default_rng(random_state)
         return rng.multinomial(self.n, self.p / self.p.sum(), size)
 
@@ -2283,7 +2283,7 @@ class Dirichlet:
 
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
-        """Independent draws of shape (*size, K)."""
+        """Independent draws of shape `(*size, K)`."""
         return np.random.default_rng(random_state).dirichlet(self.alpha, size)
 
 # %% ../../nbs/math/probability.ipynb #2fdf9725
@@ -2374,7 +2374,7 @@ class MultivariateNormal:
 
     def rvs(self, size: int | tuple[int, ...] | None = None,
             random_state: int | np.random.Generator | None = None) -> NDArray:
-        """Independent draws of shape (*size, d): standard normals, stretched and moved."""
+        """Independent draws of shape `(*size, d)`: standard normals, stretched and moved."""
         shape, (scale, axes) = () if size is None else tuple(np.atleast_1d(size)), self._axes
         z = np.random.default_rng(random_state).normal(size=(*shape, scale.size))
         return self.mean + z * scale @ axes.T

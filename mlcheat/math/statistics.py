@@ -2943,7 +2943,8 @@ def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "
     alternative : {'two-sided', 'less', 'greater'}
         'greater' looks for an empirical distribution function above the given one, that is, for smaller values.
     method : {'auto', 'exact', 'asymp'}
-        'auto' is exact up to n = 10,000 and takes Kolmogorov's limit law beyond.
+        'auto' is exact up to n = 10,000 and takes Kolmogorov's limit law beyond. (SciPy's two-sided p-value is an
+        approximation from n = 141 on, within 1e-5 of this one.)
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
