@@ -371,7 +371,7 @@ def std(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     Examples
     --------
     >>> round(std([1, 2, 4, 9]), 4)
-    3.5590
+    3.559
     """
     return float(np.sqrt(var(x, ddof, nan_policy=nan_policy)))
 
@@ -571,7 +571,7 @@ def skew(x: ArrayLike, bias: bool = True, *, nan_policy: str = "raise") -> float
     Examples
     --------
     >>> skew([1, 2, 3]), round(skew([1, 2, 4, 9]), 4)
-    (0.0, 0.9220)
+    (0.0, 0.7684)
     """
     n, m2, m3, _ = _moments(x, nan_policy, "skewness")
     if not bias and n < 3:
@@ -923,7 +923,7 @@ class gaussian_kde:
     Examples
     --------
     >>> gaussian_kde([1, 2, 4]).evaluate([2.0]).round(4).tolist()
-    [0.2169]
+    [0.2149]
     """
 
     def __init__(self, dataset: ArrayLike, bw_method: str | float = "scott", *, nan_policy: str = "raise"):
@@ -2098,7 +2098,7 @@ def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative
     --------
     >>> result = ttest_ind([1, 2, 3], [2, 4, 9], equal_var=False)
     >>> round(result.statistic, 4), round(result.df, 4), round(result.pvalue, 4)
-    (-1.3868, 2.3062, 0.2847)
+    (-1.3887, 2.3059, 0.2838)
     """
     a, b = _sample(a, "a", nan_policy, 2), _sample(b, "b", nan_policy, 2)
     (m, n), (va, vb) = (a.size, b.size), (var(a), var(b))
@@ -2479,7 +2479,7 @@ def association(observed: ArrayLike) -> float:
 
     Examples
     --------
-    >>> association([[10, 0], [0, 20]])
+    >>> round(association([[10, 0], [0, 20]]), 4)
     1.0
     """
     with warnings.catch_warnings():
@@ -2668,7 +2668,7 @@ def levene(*samples: ArrayLike, center: str = "median", nan_policy: str = "raise
     Examples
     --------
     >>> round(levene([1, 2, 3, 4], [1, 4, 7, 13]).statistic, 4)
-    2.8052
+    3.5243
     """
     middle = {"median": median, "mean": mean}[_choice(center, ("median", "mean"), "center")]
     f, *df = _f_ratio([np.abs(g - middle(g)) for g in _groups(samples, nan_policy, 2)])
@@ -2974,7 +2974,7 @@ def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "
     >>> from mlcheat.math.probability import Uniform
     >>> result = ks_1samp([0.1, 0.4, 0.7], Uniform().cdf)
     >>> round(result.statistic, 4), round(result.pvalue, 4)
-    (0.3, 0.8880)
+    (0.3, 0.8862)
     """
     x = np.sort(_sample(x, "x", nan_policy))
     _choice(method, ("auto", "exact", "asymp"), "method")
@@ -3311,8 +3311,7 @@ def power_ttest_ind(effect_size: float, nobs: float, alpha: float = 0.05) -> flo
     d, n = abs(_inside(effect_size, "effect_size", -np.inf, np.inf)), _inside(nobs, "nobs", 1, np.inf)
     df, shift = 2 * n - 2, d * np.sqrt(n / 2)
     cut = float(StudentT(df).isf(_inside(alpha, "alpha") / 2))
-    # P(T > c) and P(T < -c); for a large shift the lower tail underflows to 0, as it should
-    return float(np.clip(1 - special.nctdtr(df, shift, cut) + special.nctdtr(df, shift, -cut), 0, 1))
+    return float(1 - special.ncfdtr(1, df, shift**2, cut**2))         # the square of T has a noncentral F law
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int:
@@ -3412,7 +3411,7 @@ def power_proportions_2indep(diff: float, prop2: float, nobs1: float, alpha: flo
     Examples
     --------
     >>> round(power_proportions_2indep(0.04, 0.2, 1000), 4)
-    0.5805
+    0.5791
     """
     p2, n = _inside(prop2, "prop2"), _inside(nobs1, "nobs1", 0, np.inf)
     p1 = _inside(p2 + diff, "prop2 + diff")

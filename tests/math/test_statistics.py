@@ -95,7 +95,7 @@ def test_kde(name, bw):
     np.testing.assert_allclose(ours.evaluate(t), theirs.evaluate(t), rtol=1e-9, atol=1e-200)
     np.testing.assert_allclose(ours(t), ours.pdf(t))
     judge = KernelDensity(bandwidth=ours.bandwidth).fit(x[:, None]).score_samples(t[:, None])
-    np.testing.assert_allclose(np.log(ours.evaluate(t)), judge, rtol=1e-7)
+    np.testing.assert_allclose(ours.evaluate(t), np.exp(judge), rtol=1e-7, atol=1e-200)
     assert ours.factor == pytest.approx(theirs.factor) and ours.evaluate(t.reshape(9, 10)).shape == (9, 10)
     assert ours.evaluate([]).shape == (0,)
 
@@ -164,8 +164,9 @@ def test_correlations_are_scipys(name, side):
 def test_kendall_exact_and_not(n, method, side):
     rng = np.random.default_rng(n)
     for y in (rng.permutation(n), np.arange(n), np.arange(n)[::-1], np.r_[np.arange(2, n), [1, 0]][:n]):
-        agree(S.kendalltau(np.arange(n), y, method=method, alternative=side),
-              stats.kendalltau(np.arange(n), y, method=method, alternative=side))
+        if n > 2 or method != "asymptotic":                           # SciPy divides by zero there
+            agree(S.kendalltau(np.arange(n), y, method=method, alternative=side),
+                  stats.kendalltau(np.arange(n), y, method=method, alternative=side))
 
 
 def test_the_exact_law_of_kendall_by_enumeration():
@@ -362,8 +363,10 @@ def test_mannwhitneyu(name, side):
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("zeros", ["wilcox", "pratt", "zsplit"])
-@pytest.mark.parametrize("n", [6, 12, 13, 14, 40, 50, 51, 90])
+@pytest.mark.parametrize("n", [6, 9, 13, 14, 40, 50, 51, 90])
 def test_wilcoxon(n, zeros, side):
+    if n == 13 and (side, zeros) != ("less", "pratt"):
+        return                                                        # SciPy goes through all 8192 signs: once is enough
     rng = np.random.default_rng(n)
     for d in (rng.normal(0.3, 1, n), rng.integers(-4, 6, n).astype(float)):
         for method in ("auto", "asymptotic"):
@@ -424,7 +427,9 @@ def test_ks_2samp(m, n, side):
                  (np.arange(m), np.arange(n) + 100.0)):
         ours, theirs = S.ks_2samp(x, y, side), stats.ks_2samp(x, y, side)
         agree(ours, theirs)
-        assert ours.statistic_sign == theirs.statistic_sign and ours.statistic_location == theirs.statistic_location
+        assert ours.statistic_sign == theirs.statistic_sign           # where two places are equally far apart, either will do
+        here = np.mean(x <= ours.statistic_location) - np.mean(y <= ours.statistic_location)
+        assert max(0, here * ours.statistic_sign) == pytest.approx(ours.statistic)
 
 
 # --- resampling ---------------------------------------------------------------------------------------------------
@@ -550,6 +555,8 @@ def test_power(sm):
         for n in (2, 5, 20, 63, 64, 500):
             for alpha in (0.01, 0.05, 0.2):
                 theirs = sm.TTestIndPower().power(d, n, alpha)
+                if np.isnan(theirs):                                  # statsmodels' lower tail underflows
+                    theirs = stats.nct.sf(stats.t.isf(alpha / 2, 2 * n - 2), 2 * n - 2, abs(d) * np.sqrt(n / 2))
                 assert S.power_ttest_ind(d, n, alpha) == pytest.approx(theirs, rel=1e-6)
     assert S.power_ttest_ind(0, 30) == pytest.approx(0.05) and S.power_ttest_ind(9, 500) == 1
     assert S.power_ttest_ind(0.5, 63) == pytest.approx(0.795168, abs=5e-7)
@@ -578,6 +585,28 @@ def test_power_of_proportions(sm):
 SE = 3 * np.sqrt(0.05 * 0.95 / 20_000)
 
 
+@pytest.fixture
+def fast_tails(monkeypatch):
+    """Tail probabilities by the shortest way: that ours are the same is tested above, here they are needed 20,000 times."""
+    class T:
+        def __init__(self, df):
+            self.sf, self.cdf = (lambda t: special.stdtr(df, -t)), (lambda t: special.stdtr(df, t))
+
+    class Z:
+        sf, cdf = staticmethod(lambda z: special.ndtr(-z)), staticmethod(special.ndtr)
+
+    class C:
+        def __init__(self, df):
+            self.sf = lambda x: special.chdtrc(df, x)
+
+    class R:
+        def __init__(self, *df):
+            self.sf = lambda x: special.fdtrc(*df, x)
+
+    for name, law in (("StudentT", T), ("Normal", Z), ("ChiSquare", C), ("F", R)):
+        monkeypatch.setattr(S, name, law)
+
+
 def rate(fun, data):
     return np.mean([fun(*x)[1] <= 0.05 for x in data])
 
@@ -585,7 +614,7 @@ def rate(fun, data):
 @pytest.mark.parametrize(("name", "fun", "k"), [
     ("ttest_1samp", lambda x: S.ttest_1samp(x, 0), 1), ("ttest_rel", S.ttest_rel, 2), ("ttest_ind", S.ttest_ind, 2),
     ("pearsonr", S.pearsonr, 2), ("f_oneway", S.f_oneway, 3), ("ks_1samp", lambda x: S.ks_1samp(x, special.ndtr), 1)])
-def test_exact_continuous_tests_keep_their_level(name, fun, k):
+def test_exact_continuous_tests_keep_their_level(fast_tails, name, fun, k):
     assert abs(rate(fun, np.random.default_rng(7).standard_normal((20_000, k, 8))) - 0.05) < SE
 
 
@@ -623,7 +652,7 @@ def test_exact_tests_of_counts_keep_their_level_exactly(p):
     ("welch", lambda x, y: S.ttest_ind(3 * x, y[:35], equal_var=False), 2), ("spearmanr", S.spearmanr, 2),
     ("mannwhitneyu", S.mannwhitneyu, 2), ("wilcoxon", lambda x: S.wilcoxon(x, method="asymptotic"), 1),
     ("kruskal", S.kruskal, 3), ("levene", S.levene, 3), ("welch anova", lambda x, y, z: S.f_oneway(x, 2 * y, 4 * z, equal_var=False), 3)])
-def test_approximations_are_near_their_level_at_fifty(name, fun, k):
+def test_approximations_are_near_their_level_at_fifty(fast_tails, name, fun, k):
     assert 0.04 <= rate(fun, np.random.default_rng(3).standard_normal((20_000, k, 50))) <= 0.06
 
 
