@@ -143,28 +143,28 @@ def _cache_folder() -> Path:
     return Path(pooch.os_cache("mlcheat"))
 
 
-def _folders(data_home) -> list[Path]:
-    """Where to look: the caller's folder, the one in MLCHEAT_DATA, the cache; the last is ours to write."""
-    named = [data_home, os.environ.get("MLCHEAT_DATA")]
-    return [Path(f).expanduser() for f in named if f] + [_cache_folder()]
+def _named_folders(data_home) -> list[Path]:
+    """The folders that the caller named: in the call and in MLCHEAT_DATA."""
+    return [Path(f).expanduser() for f in (data_home, os.environ.get("MLCHEAT_DATA")) if f]
 
 
 def _fetch(filename: str, url: str | None, read: Callable[[Path], Any], data_home, instead: str) -> Any:
     """Find `filename` or download it, and return `read(path)`; `read` raises ValueError when the content is wrong."""
-    folders = _folders(data_home)
-    for folder in folders:
-        path = folder / filename
+    places = [folder / filename for folder in _named_folders(data_home)]
+    for path in places:
         if path.is_file():
-            return _believe(path, read, ours=folder == folders[-1])
-    looked = ", ".join(str(f / filename) for f in folders)
+            return _believe(path, read, ours=False)
+    cached = _cache_folder() / filename
+    if cached.is_file():
+        return _believe(cached, read, ours=True)
+    looked = ", ".join(map(str, [*places, cached]))
     advice = f"Put the file into a folder named by data_home or MLCHEAT_DATA, or use {instead}."
     if url is None:
         raise DatasetUnavailableError(f"{filename} has no public address. Looked for {looked}. {advice}")
     import pooch
 
     try:
-        target = folders[-1] / filename
-        path = pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, progressbar=True)
+        path = pooch.retrieve(url, known_hash=None, fname=cached.name, path=cached.parent, progressbar=True)
     except Exception as error:
         raise DatasetUnavailableError(
             f"{filename} is not here and could not be downloaded ({type(error).__name__}). "

@@ -3,10 +3,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1",
                     "MPLBACKEND": "agg"}.items():
     os.environ.setdefault(name, value)
+
+# The same examples on every run: a failure can be repeated, and a green run stays green.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
 

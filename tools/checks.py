@@ -113,6 +113,8 @@ def notebook_problems(chapter: Chapter) -> list[str]:
         problems.append("the first cell must be '# Title', a blank line and '> one sentence'")
     for cell in chapter.cells:
         for output in cell.outputs:
+            if "/site-packages/" in str(output) or str(ROOT) in str(output):
+                problems.append(f"cell {cell.id}: the output names a path of this machine (a warning?)")
             if output.output_type == "error" and "raises-exception" not in cell.tags:
                 problems.append(f"cell {cell.id} is stored with an error: {output.ename}")
             alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")

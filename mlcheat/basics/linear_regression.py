@@ -615,6 +615,9 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         R = R[:d] if len(R) < n else R                                   # below row d of the triangle features are zero
         coef, _, self.rank_, self.singular_ = scipy.linalg.lstsq(
             R[:, :d], R[:, d:], cond=max(n, d) * np.finfo(X.dtype).eps, check_finite=False)
+        if not np.isfinite(coef).all():
+            raise ValueError(f"the coefficients are too large for {X.dtype}: the columns of X differ by at most "
+                             f"{np.ptp(X, axis=0).max():.3g} while y differs by {np.ptp(y):.3g}; scale X up")
         self.coef_ = np.ascontiguousarray(coef.T, dtype=X.dtype)
         self.intercept_ = (mean[d:] - mean[:d] @ coef).astype(X.dtype) if self.fit_intercept else 0.0
         if y.ndim == 1:

@@ -34,7 +34,7 @@ __all__ = ['mean', 'median', 'ModeResult', 'mode', 'trim_mean', 'var', 'std', 'q
 
 # %% ../../nbs/math/statistics.ipynb #735050c4
 def _sample(x: ArrayLike, name: str = "x", nan_policy: str = "raise", least: int = 1) -> NDArray:
-    """`x` as a new float64 array of shape (n,), finite, with at least `least` values; nan is refused or left out."""
+    """`x` as new float64, shape (n,), finite, at least `least` values; nan refused or left out."""
     x = np.asarray(x)
     if x.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
@@ -50,7 +50,8 @@ def _sample(x: ArrayLike, name: str = "x", nan_policy: str = "raise", least: int
     if not np.isfinite(x).all():
         raise ValueError(f"{name} must be finite, got {np.isinf(x).sum()} infinite values")
     if x.size < least:
-        raise ValueError(f"{name} needs at least {least} observation{'s' * (least > 1)}, got {x.size}")
+        plural = "s" if least > 1 else ""
+        raise ValueError(f"{name} needs at least {least} observation{plural}, got {x.size}")
     return x
 
 
@@ -59,7 +60,8 @@ def _pair(x: ArrayLike, y: ArrayLike, nan_policy: str = "raise", least: int = 2,
     """Two samples of one length, observed together; pairs with a nan are refused or left out."""
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"{names[0]} and {names[1]} must have the same shape (n,), got {x.shape} and {y.shape}")
+        raise ValueError(f"{names[0]} and {names[1]} must have the same shape (n,), "
+                         f"got {x.shape} and {y.shape}")
     if nan_policy == "omit" and x.dtype.kind in "biuf" and y.dtype.kind in "biuf":
         both = ~(np.isnan(x) | np.isnan(y))
         x, y = x[both], y[both]
@@ -82,8 +84,8 @@ def _inside(value: float, name: str, low: float = 0.0, high: float = 1.0) -> flo
 
 def _whole(value: Any, name: str, least: int = 0) -> int:
     """`value` as an integer of at least `least`; 3.0 passes, True does not."""
-    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iuf" \
-            or value != np.floor(value) or not least <= value < np.inf:
+    number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    if not number or value != np.floor(value) or not least <= value < np.inf:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
@@ -113,14 +115,16 @@ def mean(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
     Use when the total counts, or the data are roughly symmetric without wild values.
-    Avoid when outliers or a long tail would drag it away from what is typical; then take `median` or `trim_mean`.
+    Avoid when outliers or a long tail would drag it away from what is typical; then take `median`
+    or `trim_mean`.
 
     References
     ----------
@@ -137,7 +141,7 @@ def mean(x: ArrayLike, *, nan_policy: str = "raise") -> float:
 def median(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     r"""Middle of the sorted values; of two middle ones, their mean.
 
-    .. math:: \tilde x = \tfrac12\left(x_{(\lceil n/2 \rceil)} + x_{(\lfloor n/2 \rfloor + 1)}\right)
+    .. math:: \tilde x = \tfrac12 (x_{(\lceil n/2 \rceil)} + x_{(\lfloor n/2 \rfloor + 1)})
 
     Parameters
     ----------
@@ -154,14 +158,17 @@ def median(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when the data are skewed or may hold outliers: up to half of the values may be wild without moving it far.
-    Avoid when the data are normal and few: it needs 57 % more of them than the mean for the same precision.
+    Use when the data are skewed or may hold outliers: up to half of the values may be wild
+    without moving it far.
+    Avoid when the data are normal and few: it needs 57 % more of them than the mean for the same
+    precision.
 
     References
     ----------
@@ -209,7 +216,8 @@ def mode(x: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -235,7 +243,8 @@ def mode(x: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
 def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise") -> float:
     r"""Mean without the smallest and the largest share of the values.
 
-    .. math:: \bar x_p = \frac{1}{n - 2g} \sum_{i=g+1}^{n-g} x_{(i)}, \quad g = \lfloor p\,n \rfloor
+    .. math:: \bar x_p = \frac{1}{n - 2g} \sum_{i=g+1}^{n-g} x_{(i)}, \quad
+              g = \lfloor p\,n \rfloor
 
     Parameters
     ----------
@@ -254,7 +263,8 @@ def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise"
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -280,7 +290,7 @@ def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise"
 
 # %% ../../nbs/math/statistics.ipynb #2a5f91b7
 def _centre(x: NDArray) -> NDArray:
-    """`x` minus its mean; constant data give exact zeros, and a second pass removes what rounding left."""
+    """`x` minus its mean; exact zeros for constant data, a second pass for what rounding left."""
     if x.size and x.min() == x.max():
         return np.zeros_like(x)
     d = x - x.mean()
@@ -297,7 +307,8 @@ def var(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     x : array_like, shape (n,)
         The sample, in any unit.
     ddof : float
-        What is subtracted from n in the divisor: 1 estimates the population, 0 describes the sample.
+        What is subtracted from n in the divisor: 1 estimates the population, 0 describes the
+        sample.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
@@ -316,7 +327,8 @@ def var(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     Notes
     -----
     Use when spread enters a formula: standard errors, tests, explained variance.
-    Avoid when a number is to be read by people (`std` has the unit of the data) or outliers rule (`iqr`).
+    Avoid when a number is to be read by people (`std` has the unit of the data) or outliers rule
+    (`iqr`).
 
     References
     ----------
@@ -355,7 +367,8 @@ def std(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -379,7 +392,8 @@ def std(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
 def quantile(x: ArrayLike, q: ArrayLike, *, nan_policy: str = "raise") -> float | NDArray:
     r"""Value below which the share q of the sample lies, by linear interpolation.
 
-    .. math:: Q(q) = x_{(k)} + (h - k)(x_{(k+1)} - x_{(k)}), \quad h = 1 + (n - 1) q, \quad k = \lfloor h \rfloor
+    .. math:: Q(q) = x_{(k)} + (h - k)(x_{(k+1)} - x_{(k)}), \quad h = 1 + (n - 1) q, \quad
+              k = \lfloor h \rfloor
 
     Parameters
     ----------
@@ -398,7 +412,8 @@ def quantile(x: ArrayLike, q: ArrayLike, *, nan_policy: str = "raise") -> float 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -447,7 +462,8 @@ def iqr(x: ArrayLike, rng: tuple[float, float] = (25, 75), *, nan_policy: str = 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -471,7 +487,8 @@ def iqr(x: ArrayLike, rng: tuple[float, float] = (25, 75), *, nan_policy: str = 
     return float(high - low)
 
 
-def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0, nan_policy: str = "raise") -> float:
+def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0,
+                         nan_policy: str = "raise") -> float:
     r"""Median of the distances from the median.
 
     .. math:: \mathrm{MAD} = \operatorname{median}_i |x_i - \tilde x|
@@ -481,7 +498,8 @@ def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0, nan_policy: 
     x : array_like, shape (n,)
         The sample, in any unit.
     scale : float or 'normal'
-        Divisor. 'normal' divides by 0.6745, which turns it into an estimate of sigma for normal data.
+        Divisor. 'normal' divides by 0.6745, which turns it into an estimate of sigma for normal
+        data.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
@@ -493,13 +511,15 @@ def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0, nan_policy: 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when outliers are to be found: they cannot hide behind a spread they have inflated themselves.
+    Use when outliers are to be found: they cannot hide behind a spread they have inflated
+    themselves.
     Avoid when more than half of the values are equal: it is then zero.
 
     References
@@ -519,7 +539,7 @@ def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0, nan_policy: 
 
 # %% ../../nbs/math/statistics.ipynb #a23b323e
 def _moments(x: ArrayLike, nan_policy: str, what: str) -> tuple[int, float, float, float]:
-    """n and the central moments 2, 3 and 4, scaled by the largest distance; nan and a warning for constant data."""
+    """n and the central moments 2, 3, 4, scaled; nan and a warning for constant data."""
     d = _centre(_sample(x, "x", nan_policy))
     if not d.any():
         warnings.warn(f"x is constant; its {what} is not defined", RuntimeWarning, stacklevel=3)
@@ -538,19 +558,22 @@ def skew(x: ArrayLike, bias: bool = True, *, nan_policy: str = "raise") -> float
     x : array_like, shape (n,)
         The sample, in any unit.
     bias : bool
-        False multiplies by the root of n (n - 1) over n - 2, which removes the bias for normal data.
+        False multiplies by the root of n (n - 1) over n - 2, which removes the bias for normal
+        data.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
     Returns
     -------
     float
-        Without unit; 0 for symmetric data, positive for a tail on the right, nan for constant data.
+        Without unit; 0 for symmetric data, positive for a tail on the right, nan for constant
+        data.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -579,7 +602,8 @@ def skew(x: ArrayLike, bias: bool = True, *, nan_policy: str = "raise") -> float
     return float(m3 / m2**1.5 * (1 if bias else np.sqrt(n * (n - 1)) / (n - 2)))
 
 
-def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *, nan_policy: str = "raise") -> float:
+def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *,
+             nan_policy: str = "raise") -> float:
     r"""Excess kurtosis: how heavy the tails are beside those of a normal law.
 
     .. math:: g_2 = \frac{m_4}{m_2^2} - 3, \quad m_r = \frac1n \sum_i (x_i - \bar x)^r
@@ -603,7 +627,8 @@ def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *, nan_policy
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -614,8 +639,10 @@ def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *, nan_policy
 
     Notes
     -----
-    Use when outliers matter: a positive value warns that extremes are more frequent than a bell curve says.
-    Avoid when n is small: fourth powers make one point decide. It does not measure how pointed the middle is.
+    Use when outliers matter: a positive value warns that extremes are more frequent than a bell
+    curve says.
+    Avoid when n is small: fourth powers make one point decide. It does not measure how pointed
+    the middle is.
 
     References
     ----------
@@ -657,7 +684,8 @@ def zscore(x: ArrayLike, ddof: float = 0, *, nan_policy: str = "raise") -> NDArr
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -669,7 +697,8 @@ def zscore(x: ArrayLike, ddof: float = 0, *, nan_policy: str = "raise") -> NDArr
     Notes
     -----
     Use when values of different units are compared, or features are scaled for a model.
-    Avoid when outliers are searched: they inflate s and shrink their own score; divide by the MAD instead.
+    Avoid when outliers are searched: they inflate s and shrink their own score; divide by the MAD
+    instead.
 
     References
     ----------
@@ -712,14 +741,16 @@ def sem(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
     Use when a mean is reported: it belongs beside it.
-    Avoid when the values depend on each other, as the scores of cross-validation do: it is then too small.
+    Avoid when the values depend on each other, as the scores of cross-validation do: it is then
+    too small.
 
     References
     ----------
@@ -751,7 +782,8 @@ class DescribeResult(NamedTuple):
     kurtosis: float
 
 
-def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *, nan_policy: str = "raise") -> DescribeResult:
+def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *,
+             nan_policy: str = "raise") -> DescribeResult:
     r"""Count, range, mean, variance, skewness and kurtosis at once.
 
     .. math:: n, \quad (x_{(1)}, x_{(n)}), \quad \bar x, \quad s^2, \quad g_1, \quad g_2
@@ -775,7 +807,8 @@ def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *, nan_policy: st
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -860,7 +893,8 @@ def ecdf(x: ArrayLike, *, nan_policy: str = "raise") -> ECDFResult:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -880,7 +914,8 @@ def ecdf(x: ArrayLike, *, nan_policy: str = "raise") -> ECDFResult:
     """
     values, counts = np.unique(_sample(x, "x", nan_policy), return_counts=True)
     upto = np.cumsum(counts)
-    return ECDFResult(StepFunction(values, upto / upto[-1]), StepFunction(values, 1 - upto / upto[-1], 1.0))
+    return ECDFResult(StepFunction(values, upto / upto[-1]),
+                      StepFunction(values, 1 - upto / upto[-1], 1.0))
 
 # %% ../../nbs/math/statistics.ipynb #8872b5ea
 class gaussian_kde:
@@ -893,7 +928,8 @@ class gaussian_kde:
     dataset : array_like, shape (n,)
         The sample, at least two different values.
     bw_method : 'scott', 'silverman' or float
-        The bandwidth h is this factor times the standard deviation (ddof=1): n**(-1/5), (3 n / 4)**(-1/5), or the number.
+        The bandwidth h is a factor times the standard deviation (ddof=1). The factor is n to
+        the power -1/5, 3n/4 to the power -1/5, or the number given.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
@@ -909,16 +945,19 @@ class gaussian_kde:
     Raises
     ------
     ValueError
-        If the sample is constant or not a finite one of shape (n,), or `bw_method` is neither known nor positive.
+        If the sample is constant or not a finite one of shape (n,), or `bw_method` is neither
+        known nor positive.
 
     Notes
     -----
     Use when a smooth density is to be seen, and modes.
-    Avoid when the variable ends abruptly (at zero, say): the bells leak over the edge. For several modes lower the factor.
+    Avoid when the variable ends abruptly (at zero, say): the bells leak over the edge. For
+    several modes lower the factor.
 
     References
     ----------
-    Scott, Multivariate Density Estimation, 1992. Silverman, Density Estimation, 1986, section 3.4.
+    Scott, Multivariate Density Estimation, 1992. Silverman, Density Estimation, 1986, section
+    3.4.
 
     Examples
     --------
@@ -926,7 +965,8 @@ class gaussian_kde:
     [0.2149]
     """
 
-    def __init__(self, dataset: ArrayLike, bw_method: str | float = "scott", *, nan_policy: str = "raise"):
+    def __init__(self, dataset: ArrayLike, bw_method: str | float = "scott", *,
+                 nan_policy: str = "raise"):
         self.dataset = _sample(dataset, "dataset", nan_policy, 2)
         self.n = self.dataset.size
         if isinstance(bw_method, str):
@@ -941,8 +981,9 @@ class gaussian_kde:
         """Density at `points`, of any shape, per unit of the data."""
         points = np.asarray(points, dtype=float)
         flat, bell = points.ravel(), Normal(0, self.bandwidth)
-        rows = max(1, 10**6 // self.n)                                # a million distances at a time
-        parts = [bell.pdf(flat[i:i + rows, None] - self.dataset).mean(1) for i in range(0, flat.size, rows)]
+        rows = max(1, 10**6 // self.n)  # a million distances at a time
+        starts = range(0, flat.size, rows)
+        parts = [bell.pdf(flat[i:i + rows, None] - self.dataset).mean(1) for i in starts]
         return np.concatenate([*parts, np.empty(0)]).reshape(points.shape)
 
     __call__ = pdf = evaluate
@@ -970,13 +1011,15 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, ddof: float = 1) -> NDArray:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when the joint spread enters a formula: regression, principal components, propagation of errors.
+    Use when the joint spread enters a formula: regression, principal components, propagation of
+    errors.
     Avoid when strength is to be read off: it depends on the units; take `pearsonr`.
 
     References
@@ -990,7 +1033,8 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, ddof: float = 1) -> NDArray:
     """
     blocks = [np.atleast_2d(np.asarray(block)) for block in ([m] if y is None else [m, y])]
     if any(b.ndim != 2 or b.shape[1] != blocks[0].shape[1] for b in blocks):
-        raise ValueError(f"m and y must hold variables of the same n in rows, got {[b.shape for b in blocks]}")
+        raise ValueError("m and y must hold variables of the same n in rows, "
+                         f"got {[b.shape for b in blocks]}")
     least = int(np.floor(ddof)) + 1
     d = np.array([_centre(_sample(row, "m or y", least=least)) for b in blocks for row in b])
     return np.squeeze(d @ d.T / (d.shape[1] - ddof))
@@ -1039,20 +1083,23 @@ class SignificanceResult(_StatisticAndPvalue):
     SignificanceResult(statistic=2.5, pvalue=0.03, df=9)
     """
 
-    def __new__(cls, statistic: float, pvalue: float, *, interval: Callable | None = None, **more: Any):
+    def __new__(cls, statistic: float, pvalue: float, *, interval: Callable | None = None,
+                **more: Any):
         self = super().__new__(cls, float(statistic), float(np.minimum(pvalue, 1.0)))
         self.__dict__.update(more, _interval=interval)
         return self
 
     def __repr__(self) -> str:
-        shown = {**self._asdict(), **{k: v for k, v in vars(self).items() if k[0] != "_" and np.size(v) < 10}}
+        more = {k: v for k, v in vars(self).items() if k[0] != "_" and np.size(v) < 10}
+        shown = {**self._asdict(), **more}
         return f"SignificanceResult({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
     def confidence_interval(self, confidence_level: float = 0.95) -> ConfidenceInterval:
-        """Interval for the quantity under test; it has one end only if the alternative has one side."""
+        """Interval for the quantity under test; a one-sided alternative gives one end."""
         if self._interval is None:
-            raise ValueError("this test estimates no single quantity, so it has no confidence interval")
-        return ConfidenceInterval(*map(float, self._interval(_inside(confidence_level, "confidence_level"))))
+            raise ValueError("this test has no confidence interval: it estimates no quantity")
+        level = _inside(confidence_level, "confidence_level")
+        return ConfidenceInterval(*map(float, self._interval(level)))
 
 # %% ../../nbs/math/statistics.ipynb #63a703f4
 _SIDES = ("two-sided", "less", "greater")
@@ -1066,7 +1113,8 @@ def _tail(law: Any, statistic: float, alternative: str) -> float:
     return float(law.cdf(statistic) if alternative == "less" else law.sf(statistic))
 
 
-def _around(estimate: float, error: float, law: Any, alternative: str, level: float) -> tuple[float, float]:
+def _around(estimate: float, error: float, law: Any, alternative: str,
+            level: float) -> tuple[float, float]:
     """Interval of `estimate` plus and minus a quantile of `law` times `error`."""
     reach = error * float(law.isf((1 - level) / (2 if alternative == "two-sided" else 1)))
     return (-np.inf if alternative == "less" else estimate - reach,
@@ -1074,10 +1122,10 @@ def _around(estimate: float, error: float, law: Any, alternative: str, level: fl
 
 
 def _ratio(difference: float, error: float, depth: int = 3) -> float:
-    """Difference over its standard error; without any spread infinite, or nan for no difference, and a warning."""
+    """Difference over its standard error; inf or nan, and a warning, if that is zero."""
     if error > 0:
         return difference / error
-    warnings.warn("the data are constant: there is no standard error to compare the difference with",
+    warnings.warn("the data are constant: there is no standard error to compare with",
                   RuntimeWarning, stacklevel=depth)
     return float(np.copysign(np.inf, difference)) if difference else np.nan
 
@@ -1092,9 +1140,10 @@ def _correlation(x: NDArray, y: NDArray) -> float:
     """Pearson's r; nan and a warning if one of them is constant."""
     dx, dy = _centre(x), _centre(y)
     if not (dx.any() and dy.any()):
-        warnings.warn("one variable is constant; the correlation is not defined", RuntimeWarning, stacklevel=3)
+        warnings.warn("one variable is constant; the correlation is not defined", RuntimeWarning,
+                      stacklevel=3)
         return np.nan
-    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()             # so that the squares cannot overflow
+    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()  # so that the squares cannot overflow
     r = float(np.clip((dx / np.linalg.norm(dx)) @ (dy / np.linalg.norm(dy)), -1, 1))
     return float(np.round(r)) if x.size == 2 else r
 
@@ -1110,7 +1159,7 @@ def _correlation_pvalue(r: float, n: int, alternative: str) -> float:
 
 
 def _fisher_interval(r: float, n: int, alternative: str, level: float) -> tuple[float, float]:
-    """Interval of a correlation: a symmetric one for artanh r, whose standard error is 1 / sqrt(n - 3)."""
+    """Interval of a correlation: symmetric for artanh r, with standard error 1 / sqrt(n - 3)."""
     if n <= 3:
         return -1.0, 1.0
     with np.errstate(divide="ignore"):
@@ -1122,7 +1171,8 @@ def pearsonr(x: ArrayLike, y: ArrayLike, *, alternative: str = "two-sided",
              nan_policy: str = "raise") -> SignificanceResult:
     r"""Pearson's correlation: how close the points are to a straight line.
 
-    .. math:: r = \frac{\sum_i (x_i - \bar x)(y_i - \bar y)}{\sqrt{\sum_i (x_i - \bar x)^2 \sum_i (y_i - \bar y)^2}},
+    .. math:: r = \frac{\sum_i (x_i - \bar x)(y_i - \bar y)}
+              {\sqrt{\sum_i (x_i - \bar x)^2 \sum_i (y_i - \bar y)^2}},
               \qquad t = r \sqrt{\frac{n - 2}{1 - r^2}}
 
     Parameters
@@ -1137,13 +1187,14 @@ def pearsonr(x: ArrayLike, y: ArrayLike, *, alternative: str = "two-sided",
     Returns
     -------
     SignificanceResult
-        `statistic` is r; `pvalue` tests for no correlation; `confidence_interval(level)` uses Fisher's z. nan if one
-        variable is constant.
+        `statistic` is r; `pvalue` tests for no correlation; `confidence_interval(level)` uses
+        Fisher's z. nan if one variable is constant.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1155,7 +1206,8 @@ def pearsonr(x: ArrayLike, y: ArrayLike, *, alternative: str = "two-sided",
     Notes
     -----
     Use when the relation is linear and you have looked at the scatter plot.
-    Avoid when it is curved or has outliers (`spearmanr`), or when you want to say that one causes the other.
+    Avoid when it is curved or has outliers (`spearmanr`), or when you want to say that one causes
+    the other.
 
     References
     ----------
@@ -1191,12 +1243,14 @@ def spearmanr(a: ArrayLike, b: ArrayLike, *, alternative: str = "two-sided",
     Returns
     -------
     SignificanceResult
-        `statistic` is r_S, `pvalue` tests for no association by Student's law (an approximation, good from n = 20).
+        `statistic` is r_S, `pvalue` tests for no association by Student's law (an approximation,
+        good from n = 20).
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1232,24 +1286,29 @@ def _kendall_law(n: int, upto: int) -> NDArray:
     return law
 
 
-def _kendall_pvalue(n: int, dis: int, gap: int, tx: NDArray, ty: NDArray, exact: bool, alternative: str) -> float:
-    """p-value from the exact law of the discordant pairs, or from the normal law with the variance corrected for ties."""
+def _kendall_pvalue(n: int, dis: int, gap: int, tx: NDArray, ty: NDArray, exact: bool,
+                    alternative: str) -> float:
+    """p-value from the exact law of the discordant pairs, or a normal law corrected for ties."""
     if exact:
         total = n * (n - 1) // 2
         tail = _kendall_law(n, min(dis, total - dis))
-        near, far = tail.sum(), 1 - tail[:-1].sum()               # P(D <= small side), P(D >= small side)
+        near, far = tail.sum(), 1 - tail[:-1].sum()  # P(D <= small side), P(D >= small side)
         if alternative == "two-sided":
             return 2 * near
-        return float(near if (dis < total - dis) == (alternative == "greater") or 2 * dis == total else far)
-    pairs, v = n * (n - 1), lambda t: np.sum(t * (t - 1) * (2 * t + 5))
-    variance = (pairs * (2 * n + 5) - v(tx) - v(ty)) / 18 + 2 * np.sum(tx * (tx - 1) / 2) * np.sum(ty * (ty - 1) / 2) / pairs
+        expected = (dis < total - dis) == (alternative == "greater")
+        return float(near if expected or 2 * dis == total else far)
+    pairs = n * (n - 1)
+    two_x, two_y = (np.sum(t * (t - 1)) for t in (tx, ty))
+    three_x, three_y = (np.sum(t * (t - 1) * (t - 2)) for t in (tx, ty))
+    loss_x, loss_y = (np.sum(t * (t - 1) * (2 * t + 5)) for t in (tx, ty))
+    variance = (pairs * (2 * n + 5) - loss_x - loss_y) / 18 + two_x * two_y / (2 * pairs)
     if n > 2:
-        variance += np.sum(tx * (tx - 1) * (tx - 2)) * np.sum(ty * (ty - 1) * (ty - 2)) / (9 * pairs * (n - 2))
+        variance += three_x * three_y / (9 * pairs * (n - 2))
     return _tail(Normal(), gap / np.sqrt(variance), alternative)
 
 # %% ../../nbs/math/statistics.ipynb #848b9514
-def kendalltau(x: ArrayLike, y: ArrayLike, *, method: str = "auto", alternative: str = "two-sided",
-               nan_policy: str = "raise") -> SignificanceResult:
+def kendalltau(x: ArrayLike, y: ArrayLike, *, method: str = "auto",
+               alternative: str = "two-sided", nan_policy: str = "raise") -> SignificanceResult:
     r"""Kendall's tau-b: concordant against discordant pairs.
 
     .. math:: \tau = \frac{C - D}{\sqrt{(C + D + T_x)(C + D + T_y)}}
@@ -1259,7 +1318,8 @@ def kendalltau(x: ArrayLike, y: ArrayLike, *, method: str = "auto", alternative:
     x, y : array_like, shape (n,)
         The two variables, observed together; only their order counts.
     method : {'auto', 'exact', 'asymptotic'}
-        The exact law needs data without ties; 'auto' takes it up to n = 33, or if at most one pair is out of order.
+        The exact law needs data without ties; 'auto' takes it up to n = 33, or if at most one
+        pair is out of order.
     alternative : {'two-sided', 'less', 'greater'}
         Which deviations from the null hypothesis count.
     nan_policy : {'raise', 'omit'}
@@ -1273,7 +1333,8 @@ def kendalltau(x: ArrayLike, y: ArrayLike, *, method: str = "auto", alternative:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1284,7 +1345,8 @@ def kendalltau(x: ArrayLike, y: ArrayLike, *, method: str = "auto", alternative:
 
     Notes
     -----
-    Use when ranks are compared and a plain meaning is wanted: without ties, (1 + tau) / 2 of all pairs agree.
+    Use when ranks are compared and a plain meaning is wanted: without ties, (1 + tau) / 2 of all
+    pairs agree.
     Avoid when n is huge: it looks at all pairs.
 
     References
@@ -1326,7 +1388,7 @@ class _Line(NamedTuple):
 
 
 class LinregressResult(_Line):
-    """Result of `linregress`: unpacks into slope, intercept, rvalue, pvalue, stderr; `intercept_stderr` is an attribute.
+    """Result of `linregress`: slope, intercept, rvalue, pvalue, stderr, and `intercept_stderr`.
 
     Notes
     -----
@@ -1361,7 +1423,8 @@ def linregress(x: ArrayLike, y: ArrayLike, alternative: str = "two-sided", *,
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1391,7 +1454,8 @@ def linregress(x: ArrayLike, y: ArrayLike, alternative: str = "two-sided", *,
         raise ValueError(f"x is constant ({x[0]:g}); a slope needs at least two different values")
     slope = float(dx @ dy / (dx @ dx))
     r = _correlation(x, y)
-    stderr = float(np.sqrt(max(0.0, (1 - r) * (1 + r)) * (dy @ dy) / (dx @ dx) / (n - 2))) if dy.any() else 0.0
+    unexplained = (1 - r) * (1 + r) if dy.any() else 0.0
+    stderr = float(np.sqrt(unexplained * (dy @ dy) / (dx @ dx) / (n - 2)))
     result = LinregressResult(slope, float(y.mean() - slope * x.mean()), r,
                               _correlation_pvalue(r, n, alternative), stderr)
     result.intercept_stderr = stderr * float(np.sqrt(dx @ dx / n + x.mean() ** 2))
@@ -1406,7 +1470,8 @@ def log_likelihood(dist: Any, x: ArrayLike, *, nan_policy: str = "raise") -> flo
     Parameters
     ----------
     dist : object
-        A distribution with the method `logpdf` or `logpmf`, of `mlcheat.math.probability` or frozen of `scipy.stats`.
+        A distribution with the method `logpdf` or `logpmf`, of `mlcheat.math.probability` or
+        frozen of `scipy.stats`.
     x : array_like, shape (n,)
         The sample, in any unit.
     nan_policy : {'raise', 'omit'}
@@ -1463,18 +1528,21 @@ def mle_normal(x: ArrayLike, *, nan_policy: str = "raise") -> tuple[float, float
     Returns
     -------
     (float, float)
-        loc and scale, in the unit of x; the divisor is n, so the variance is too small by (n - 1)/n on average.
+        loc and scale, in the unit of x; the divisor is n, so the variance is too small on
+        average, by the factor (n - 1)/n.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when a normal law is fitted for its likelihood: naive Bayes, mixtures, information criteria.
+    Use when a normal law is fitted for its likelihood: naive Bayes, mixtures, information
+    criteria.
     Avoid when n is small and the variance itself is reported; take `var`.
 
     References
@@ -1510,7 +1578,8 @@ def mle_bernoulli(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1554,7 +1623,8 @@ def mle_poisson(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1598,14 +1668,16 @@ def mle_exponential(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
     Use when events come at a constant rate and the times between them are seen in full.
-    Avoid when some times are cut off at the end of the study: then divide the events by the total time watched.
+    Avoid when some times are cut off at the end of the study: then divide the events by the total
+    time watched.
 
     References
     ----------
@@ -1622,7 +1694,8 @@ def mle_exponential(x: ArrayLike, *, nan_policy: str = "raise") -> float:
     return 1 / mean(x)
 
 # %% ../../nbs/math/statistics.ipynb #a2ab4a0d
-def t_interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise") -> ConfidenceInterval:
+def t_interval(x: ArrayLike, confidence: float = 0.95, *,
+               nan_policy: str = "raise") -> ConfidenceInterval:
     r"""Confidence interval of a mean.
 
     .. math:: \bar x \pm t_{1 - \alpha/2,\, n - 1}\,\frac{s}{\sqrt n}
@@ -1644,7 +1717,8 @@ def t_interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "rai
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1664,7 +1738,8 @@ def t_interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "rai
     (4.0368, 7.9632)
     """
     x, level = _sample(x, "x", nan_policy, 2), _inside(confidence, "confidence")
-    return ConfidenceInterval(*map(float, _around(mean(x), sem(x), StudentT(x.size - 1), "two-sided", level)))
+    ends = _around(mean(x), sem(x), StudentT(x.size - 1), "two-sided", level)
+    return ConfidenceInterval(*map(float, ends))
 
 # %% ../../nbs/math/statistics.ipynb #9f0685c4
 def _counts(count: Any, nobs: Any, names: tuple[str, str] = ("count", "nobs")) -> tuple[int, int]:
@@ -1681,10 +1756,12 @@ def _clopper_pearson(k: int, n: int, tail: float) -> tuple[float, float]:
             1.0 if k == n else float(Beta(k + 1, n - k).isf(tail)))
 
 # %% ../../nbs/math/statistics.ipynb #566b4979
-def proportion_confint(count: int, nobs: int, alpha: float = 0.05, method: str = "wilson") -> ConfidenceInterval:
+def proportion_confint(count: int, nobs: int, alpha: float = 0.05,
+                       method: str = "wilson") -> ConfidenceInterval:
     r"""Confidence interval of a proportion.
 
-    .. math:: \frac{\hat p + \frac{z^2}{2n} \pm z\sqrt{\frac{\hat p(1 - \hat p)}{n} + \frac{z^2}{4n^2}}}{1 + \frac{z^2}{n}}
+    .. math:: \frac{\hat p + \frac{z^2}{2n} \pm z\sqrt{\frac{\hat p(1 - \hat p)}{n}
+              + \frac{z^2}{4n^2}}}{1 + \frac{z^2}{n}}
 
     Parameters
     ----------
@@ -1693,8 +1770,8 @@ def proportion_confint(count: int, nobs: int, alpha: float = 0.05, method: str =
     alpha : float
         One minus the confidence level, in (0, 1).
     method : {'wilson', 'normal', 'beta'}
-        Wilson's score interval (the formula above), Wald's, cut at 0 and 1, or the exact one of Clopper and Pearson.
-        The default of statsmodels is 'normal'.
+        Wilson's score interval (the formula above), Wald's, cut at 0 and 1, or the exact one of
+        Clopper and Pearson. The default of statsmodels is 'normal'.
 
     Returns
     -------
@@ -1709,12 +1786,13 @@ def proportion_confint(count: int, nobs: int, alpha: float = 0.05, method: str =
     Notes
     -----
     Use when an accuracy, a click rate or any other share is reported.
-    Avoid when the trials are not independent: ten questions of one user are not ten users. And avoid 'normal' below np = 10.
+    Avoid when the trials are not independent: ten questions of one user are not ten users. And
+    avoid 'normal' below np = 10.
 
     References
     ----------
-    Wilson, Journal of the American Statistical Association 22, 1927. Clopper and Pearson, Biometrika 26, 1934.
-    Brown, Cai and DasGupta, Statistical Science 16, 2001.
+    Wilson, Journal of the American Statistical Association 22, 1927. Clopper and Pearson,
+    Biometrika 26, 1934. Brown, Cai and DasGupta, Statistical Science 16, 2001.
 
     Examples
     --------
@@ -1735,9 +1813,10 @@ def proportion_confint(count: int, nobs: int, alpha: float = 0.05, method: str =
     return ConfidenceInterval(float(max(low, 0.0)), float(min(high, 1.0)))
 
 # %% ../../nbs/math/statistics.ipynb #54c415f3
-def confint_proportions_2indep(count1: int, nobs1: int, count2: int, nobs2: int, method: str = "newcomb",
+def confint_proportions_2indep(count1: int, nobs1: int, count2: int, nobs2: int,
+                               method: str = "newcomb",
                                alpha: float = 0.05) -> ConfidenceInterval:
-    r"""Confidence interval of the difference of two independent proportions, the first minus the second.
+    r"""Confidence interval of the difference of two independent proportions, first minus second.
 
     .. math:: \hat d - \sqrt{(\hat p_1 - l_1)^2 + (u_2 - \hat p_2)^2} \le p_1 - p_2 \le
               \hat d + \sqrt{(u_1 - \hat p_1)^2 + (\hat p_2 - l_2)^2}
@@ -1747,7 +1826,8 @@ def confint_proportions_2indep(count1: int, nobs1: int, count2: int, nobs2: int,
     count1, nobs1, count2, nobs2 : int
         Successes and trials of the two groups.
     method : {'newcomb', 'wald'}
-        Newcombe's interval from two Wilson intervals (the formula above), or the plain normal one.
+        Newcombe's interval from two Wilson intervals (the formula above), or the plain normal
+        one.
     alpha : float
         One minus the confidence level, in (0, 1).
 
@@ -1763,8 +1843,10 @@ def confint_proportions_2indep(count1: int, nobs1: int, count2: int, nobs2: int,
 
     Notes
     -----
-    Use when two rates are compared: it says how large the difference is, which a p-value does not.
-    Avoid when both rates come from the same cases; then look at the discordant pairs with `mcnemar`.
+    Use when two rates are compared: it says how large the difference is, which a p-value does
+    not.
+    Avoid when both rates come from the same cases; then look at the discordant pairs with
+    `mcnemar`.
 
     References
     ----------
@@ -1776,7 +1858,8 @@ def confint_proportions_2indep(count1: int, nobs1: int, count2: int, nobs2: int,
     >>> round(low, 6), round(high, 6)
     (0.003733, 0.076267)
     """
-    (k1, n1), (k2, n2) = _counts(count1, nobs1, ("count1", "nobs1")), _counts(count2, nobs2, ("count2", "nobs2"))
+    k1, n1 = _counts(count1, nobs1, ("count1", "nobs1"))
+    k2, n2 = _counts(count2, nobs2, ("count2", "nobs2"))
     _choice(method, ("newcomb", "wald"), "method")
     p1, p2, z = k1 / n1, k2 / n2, float(Normal().isf(_inside(alpha, "alpha") / 2))
     if method == "wald":
@@ -1815,12 +1898,12 @@ def _over_rows(statistic: Callable) -> Callable:
 def _scalar(value: Any) -> float:
     """`value` as a float, or an error that says what the statistic returned."""
     if np.ndim(value) != 0:
-        raise ValueError(f"statistic must return one number, got an array of shape {np.shape(value)}")
+        raise ValueError(f"statistic must return one number, got shape {np.shape(value)}")
     return float(value)
 
 
 def _samples(data: Any, names: str = "data") -> list[NDArray]:
-    """The samples of a tuple, or the one sample that is not a tuple; each with two values at least."""
+    """The samples of a tuple, or the one that is no tuple; each of two values at least."""
     if not isinstance(data, tuple):
         return [_sample(data, names, least=2)]
     if not data:
@@ -1834,7 +1917,8 @@ def _batches(n_resamples: int, width: int) -> list[int]:
     return [min(most, n_resamples - start) for start in range(0, n_resamples, most)]
 
 # %% ../../nbs/math/statistics.ipynb #8b79cd63
-def _bca_levels(fun: Callable, samples: list[NDArray], theta: float, boot: NDArray, half: float) -> NDArray:
+def _bca_levels(fun: Callable, samples: list[NDArray], theta: float, boot: NDArray,
+                half: float) -> NDArray:
     """The two corrected levels of the BCa interval."""
     share = (np.mean(boot < theta) + np.mean(boot <= theta)) / 2
     top = bottom = 0.0
@@ -1851,19 +1935,21 @@ def _bca_levels(fun: Callable, samples: list[NDArray], theta: float, boot: NDArr
     return special.ndtr(z0 + w / (1 - a * w))
 
 # %% ../../nbs/math/statistics.ipynb #48d481a1
-def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int = 9999, paired: bool = False,
-              confidence_level: float = 0.95, method: str = "BCa",
+def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int = 9999,
+              paired: bool = False, confidence_level: float = 0.95, method: str = "BCa",
               random_state: int | np.random.Generator | None = None) -> BootstrapResult:
     r"""Confidence interval of any statistic, by resampling the data with replacement.
 
-    .. math:: \hat\theta^* = T(x^*_1, \dots, x^*_n), \quad x^*_i \text{ drawn from } \{x_1, \dots, x_n\}
+    .. math:: \hat\theta^* = T(x^*_1, \dots, x^*_n), \quad
+              x^*_i \text{ drawn from } \{x_1, \dots, x_n\}
 
     Parameters
     ----------
     data : array_like of shape (n,), or tuple of such
         One sample; a tuple holds several, as in SciPy.
     statistic : callable
-        `statistic(*samples) -> float`; if it takes `axis`, it is called once on all resamples in rows.
+        `statistic(*samples) -> float`; if it takes `axis`, it is called once on all resamples in
+        rows.
     n_resamples : int
         How many times to resample.
     paired : bool
@@ -1883,7 +1969,8 @@ def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1894,8 +1981,10 @@ def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int 
 
     Notes
     -----
-    Use when no formula is at hand: medians, ratios, correlations, metrics of a model on a test set.
-    Avoid when n is below 20, for extremes such as the maximum, and when the values depend on each other.
+    Use when no formula is at hand: medians, ratios, correlations, metrics of a model on a test
+    set.
+    Avoid when n is below 20, for extremes such as the maximum, and when the values depend on each
+    other.
 
     References
     ----------
@@ -1914,9 +2003,10 @@ def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int 
     fun, rng = _over_rows(statistic), np.random.default_rng(random_state)
     if paired:
         if len({x.size for x in samples}) > 1:
-            raise ValueError(f"paired samples must have one length, got {[x.size for x in samples]}")
+            sizes = [x.size for x in samples]
+            raise ValueError(f"paired samples must have one length, got {sizes}")
         rows, together = fun, samples
-        fun = lambda i: rows(*[x[i.astype(int)] for x in together])     # noqa: E731  resample the row numbers
+        fun = lambda i: rows(*[x[i.astype(int)] for x in together])   # i: row numbers
         samples = [np.arange(samples[0].size)]
     theta = float(fun(*[x[None] for x in samples])[0])
     boot = np.concatenate([fun(*[x[rng.integers(0, x.size, (rows_, x.size))] for x in samples])
@@ -1933,12 +2023,14 @@ def bootstrap(data: ArrayLike | tuple, statistic: Callable, *, n_resamples: int 
     return BootstrapResult(ConfidenceInterval(*map(float, ends)), boot, error)
 
 # %% ../../nbs/math/statistics.ipynb #c4482b7f
-def _t_result(estimate: float, null: float, error: float, df: float, alternative: str) -> SignificanceResult:
+def _t_result(estimate: float, null: float, error: float, df: float,
+              alternative: str) -> SignificanceResult:
     """Student's test of `estimate` against `null`, with the interval of the estimate."""
     _choice(alternative, _SIDES, "alternative")
     t = _ratio(estimate - null, error, 4)
     law = StudentT(df)
-    return SignificanceResult(t, _tail(law, t, alternative), df=df, estimate=estimate, standard_error=error,
+    return SignificanceResult(t, _tail(law, t, alternative), df=df, estimate=estimate,
+                              standard_error=error,
                               interval=partial(_around, estimate, error, law, alternative))
 
 # %% ../../nbs/math/statistics.ipynb #b190b11d
@@ -1962,12 +2054,14 @@ def ttest_1samp(a: ArrayLike, popmean: float, *, alternative: str = "two-sided",
     Returns
     -------
     SignificanceResult
-        `statistic`, `pvalue`, `df`, `estimate` (the mean), `standard_error`, `confidence_interval(level)` of the mean.
+        `statistic`, `pvalue`, `df`, `estimate` (the mean), `standard_error`,
+        `confidence_interval(level)` of the mean.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -1979,7 +2073,8 @@ def ttest_1samp(a: ArrayLike, popmean: float, *, alternative: str = "two-sided",
     Notes
     -----
     Use when a mean is compared with a standard, or paired differences with zero.
-    Avoid when n is small and the data are skewed or have outliers: take `wilcoxon` or `bootstrap`.
+    Avoid when n is small and the data are skewed or have outliers: take `wilcoxon` or
+    `bootstrap`.
 
     References
     ----------
@@ -2015,23 +2110,27 @@ def ttest_rel(a: ArrayLike, b: ArrayLike, *, alternative: str = "two-sided",
     Returns
     -------
     SignificanceResult
-        `statistic`, `pvalue`, `df`, `estimate` (the mean difference), `standard_error`, `confidence_interval(level)`.
+        `statistic`, `pvalue`, `df`, `estimate` (the mean difference), `standard_error`,
+        `confidence_interval(level)`.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Warns
     -----
     RuntimeWarning
-        If the differences are constant: the statistic is then infinite, or nan if they are all zero.
+        If the differences are constant: the statistic is then infinite, or nan if they are all
+        zero.
 
     Notes
     -----
-    Use when the two samples belong together case by case: before and after, two models on the same folds or queries.
+    Use when the two samples belong together case by case: before and after, two models on the
+    same folds or queries.
     Avoid when the samples are independent (`ttest_ind`), or the pairs depend on each other.
 
     References
@@ -2048,8 +2147,8 @@ def ttest_rel(a: ArrayLike, b: ArrayLike, *, alternative: str = "two-sided",
     return _t_result(mean(d), 0.0, sem(d), d.size - 1, alternative)
 
 # %% ../../nbs/math/statistics.ipynb #ed31d1fe
-def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative: str = "two-sided",
-              nan_policy: str = "raise") -> SignificanceResult:
+def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True,
+              alternative: str = "two-sided", nan_policy: str = "raise") -> SignificanceResult:
     r"""t test of two independent means: Student's, or Welch's with `equal_var=False`.
 
     .. math:: t = \frac{\bar x - \bar y}{\sqrt{s_x^2 / m + s_y^2 / n}}, \quad
@@ -2062,7 +2161,8 @@ def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative
     b : array_like, shape (n,)
         The second, in the same unit.
     equal_var : bool
-        True pools the variances and takes m + n - 2 degrees of freedom; False is the formula above.
+        True pools the variances and takes m + n - 2 degrees of freedom; False is the formula
+        above.
     alternative : {'two-sided', 'less', 'greater'}
         Which deviations from the null hypothesis count.
     nan_policy : {'raise', 'omit'}
@@ -2071,24 +2171,29 @@ def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative
     Returns
     -------
     SignificanceResult
-        `statistic`, `pvalue`, `df`, `estimate` (difference of the means), `standard_error`, `confidence_interval(level)`.
+        `statistic`, `pvalue`, `df`, `estimate` (difference of the means), `standard_error`,
+        `confidence_interval(level)`.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Warns
     -----
     RuntimeWarning
-        If both samples are constant: the statistic is then infinite, or nan if the means are equal.
+        If both samples are constant: the statistic is then infinite, or nan if the means are
+        equal.
 
     Notes
     -----
-    Use when two independent groups are compared in their means; prefer `equal_var=False`, it costs almost nothing.
-    Avoid when cases are paired (`ttest_rel`), or groups are small and far from normal (`mannwhitneyu`, `permutation_test`).
+    Use when two independent groups are compared in their means; prefer `equal_var=False`, it
+    costs almost nothing.
+    Avoid when cases are paired (`ttest_rel`), or groups are small and far from normal
+    (`mannwhitneyu`, `permutation_test`).
 
     References
     ----------
@@ -2108,7 +2213,7 @@ def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative
     else:
         qa, qb = va / m, vb / n
         error = np.sqrt(qa + qb)
-        scale = max(qa, qb) or 1.0                                    # squares of tiny variances would vanish
+        scale = max(qa, qb) or 1.0  # squares of tiny variances would vanish
         ra, rb = qa / scale, qb / scale
         df = float((ra + rb) ** 2 / (ra**2 / (m - 1) + rb**2 / (n - 1))) if error > 0 else 1.0
     return _t_result(mean(a) - mean(b), 0.0, float(error), df, alternative)
@@ -2117,7 +2222,8 @@ def ttest_ind(a: ArrayLike, b: ArrayLike, *, equal_var: bool = True, alternative
 def cohen_d(a: ArrayLike, b: ArrayLike, *, nan_policy: str = "raise") -> float:
     r"""Cohen's d: the difference of two means in units of the pooled standard deviation.
 
-    .. math:: d = \frac{\bar x - \bar y}{s_p}, \quad s_p^2 = \frac{(m - 1) s_x^2 + (n - 1) s_y^2}{m + n - 2}
+    .. math:: d = \frac{\bar x - \bar y}{s_p}, \quad
+              s_p^2 = \frac{(m - 1) s_x^2 + (n - 1) s_y^2}{m + n - 2}
 
     Parameters
     ----------
@@ -2134,7 +2240,8 @@ def cohen_d(a: ArrayLike, b: ArrayLike, *, nan_policy: str = "raise") -> float:
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -2163,15 +2270,17 @@ def cohen_d(a: ArrayLike, b: ArrayLike, *, nan_policy: str = "raise") -> float:
 
 # %% ../../nbs/math/statistics.ipynb #38995ddc
 def _no_more_likely(law: Any, k: int, low: int, high: int) -> float:
-    """Probability of all values between low and high that are no more likely than k, up to rounding."""
+    """Probability of all values from low to high that are no more likely than k."""
     chance = law.pmf(np.arange(low, high + 1))
     return float(min(1.0, chance[chance <= law.pmf(k) * (1 + 1e-7)].sum()))
 
 
-def binomtest(k: int, n: int, p: float = 0.5, alternative: str = "two-sided") -> SignificanceResult:
+def binomtest(k: int, n: int, p: float = 0.5,
+              alternative: str = "two-sided") -> SignificanceResult:
     r"""Exact test of a proportion.
 
-    .. math:: \text{p-value} = \sum_{j:\ P(j) \le P(k)} P(j), \quad P(j) = \binom{n}{j} p^j (1 - p)^{n - j}
+    .. math:: \text{p-value} = \sum_{j:\ P(j) \le P(k)} P(j), \quad
+              P(j) = \binom{n}{j} p^j (1 - p)^{n - j}
 
     Parameters
     ----------
@@ -2185,8 +2294,8 @@ def binomtest(k: int, n: int, p: float = 0.5, alternative: str = "two-sided") ->
     Returns
     -------
     SignificanceResult
-        `statistic` is k / n; `confidence_interval(level)` is that of Clopper and Pearson, cut to one side for a
-        one-sided alternative.
+        `statistic` is k / n; `confidence_interval(level)` is that of Clopper and Pearson, cut to
+        one side for a one-sided alternative.
 
     Raises
     ------
@@ -2236,7 +2345,8 @@ def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = N
     count, nobs : int or two ints
         Successes and trials; one group or two. One `nobs` serves both groups.
     value : float, optional
-        The proportion under the null hypothesis (needed for one group), or the difference (two groups, default 0).
+        The proportion under the null hypothesis (needed for one group), or the difference (two
+        groups, default 0).
     alternative : {'two-sided', 'less', 'greater'}
         Which deviations count; statsmodels' words 'smaller' and 'larger' are understood too.
 
@@ -2258,7 +2368,8 @@ def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = N
     Notes
     -----
     Use when each group has at least ten successes and ten failures.
-    Avoid when counts are small (`fisher_exact`, `binomtest`), or both rates come from the same cases (`mcnemar`).
+    Avoid when counts are small (`fisher_exact`, `binomtest`), or both rates come from the same
+    cases (`mcnemar`).
 
     References
     ----------
@@ -2272,10 +2383,12 @@ def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = N
     """
     count, nobs = np.atleast_1d(count), np.atleast_1d(nobs)
     if count.shape not in ((1,), (2,)) or nobs.shape not in ((1,), count.shape):
-        raise ValueError(f"count and nobs must hold one or two numbers, got shapes {count.shape} and {nobs.shape}")
+        raise ValueError("count and nobs must hold one or two numbers, "
+                         f"got shapes {count.shape} and {nobs.shape}")
     pairs = [_counts(k, n) for k, n in zip(count, np.broadcast_to(nobs, count.shape))]
     if value is None and len(pairs) == 1:
-        raise ValueError("value, the proportion under the null hypothesis, is needed for one group")
+        raise ValueError(
+            "value, the proportion under the null hypothesis, is needed for one group")
     k, n = np.array(pairs).T
     alternative = {"smaller": "less", "larger": "greater"}.get(alternative, alternative)
     _choice(alternative, _SIDES, "alternative")
@@ -2286,12 +2399,12 @@ def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = N
 
 # %% ../../nbs/math/statistics.ipynb #04334890
 def _table(table: ArrayLike, name: str, whole: bool = True) -> NDArray:
-    """A matrix of counts as float64: not negative, finite, at least 2 x 2 unless one-dimensional is allowed."""
+    """Counts as float64: finite, not negative, and whole unless told otherwise."""
     counts = np.asarray(table)
     if counts.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold counts, got {counts.dtype}")
     if not np.isfinite(counts).all() or (counts < 0).any() or counts.size == 0:
-        raise ValueError(f"{name} must hold counts, finite and not negative, got {counts.tolist()}")
+        raise ValueError(f"{name} must hold counts, finite and not negative, got {counts}")
     if whole and (counts != np.floor(counts)).any():
         raise ValueError(f"{name} must hold whole numbers, got {counts.tolist()}")
     return counts.astype(float)
@@ -2305,7 +2418,8 @@ def _two_by_two(table: ArrayLike) -> tuple[int, int, int, int]:
     return tuple(int(v) for v in counts.ravel())
 
 # %% ../../nbs/math/statistics.ipynb #ba3bfb00
-def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None, ddof: int = 0) -> SignificanceResult:
+def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None,
+              ddof: int = 0) -> SignificanceResult:
     r"""Chi-square test of goodness of fit: observed against expected counts.
 
     .. math:: \chi^2 = \sum_{i=1}^k \frac{(O_i - E_i)^2}{E_i}, \quad \nu = k - 1 - \mathrm{ddof}
@@ -2327,7 +2441,8 @@ def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None, ddof: int = 0) -
     Raises
     ------
     ValueError
-        If counts are negative, lengths or sums differ, an expected count is zero, or no degree of freedom is left.
+        If counts are negative, lengths or sums differ, an expected count is zero, or no degree of
+        freedom is left.
     TypeError
         If the counts are not numbers.
 
@@ -2338,8 +2453,10 @@ def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None, ddof: int = 0) -
 
     Notes
     -----
-    Use when counts of categories are compared with a theory: a fair die, the class balance of a new batch.
-    Avoid when expected counts are small, or the numbers are percentages or means: it needs counts of independent cases.
+    Use when counts of categories are compared with a theory: a fair die, the class balance of a
+    new batch.
+    Avoid when expected counts are small, or the numbers are percentages or means: it needs counts
+    of independent cases.
 
     References
     ----------
@@ -2354,18 +2471,24 @@ def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None, ddof: int = 0) -
     observed = _table(f_obs, "f_obs", whole=False)
     if observed.ndim != 1 or observed.size < 2:
         raise ValueError(f"f_obs must have shape (k,) with k at least 2, got {observed.shape}")
-    expected = np.full(observed.size, observed.mean()) if f_exp is None else _table(f_exp, "f_exp", whole=False)
+    even = np.full(observed.size, observed.mean())
+    expected = even if f_exp is None else _table(f_exp, "f_exp", whole=False)
     if expected.shape != observed.shape:
-        raise ValueError(f"f_obs and f_exp must have the same shape, got {observed.shape} and {expected.shape}")
+        raise ValueError("f_obs and f_exp must have the same shape, "
+                         f"got {observed.shape} and {expected.shape}")
     if not np.isclose(observed.sum(), expected.sum(), rtol=1e-8):
-        raise ValueError(f"f_obs and f_exp must have the same sum, got {observed.sum():g} and {expected.sum():g}")
+        raise ValueError(
+            "f_obs and f_exp must have the same sum, got "
+            f"{observed.sum():g} and {expected.sum():g}"
+        )
     if (expected == 0).any():
         raise ValueError("every expected count must be positive; merge categories")
     df = observed.size - 1 - _whole(ddof, "ddof")
     if df < 1:
-        raise ValueError(f"{observed.size} categories with ddof = {ddof} leave no degree of freedom")
+        raise ValueError(f"{observed.size} categories and ddof {ddof} leave no degree of freedom")
     if expected.min() < 5:
-        _warn(f"the smallest expected count is {expected.min():.3g}; below 5 the chi-square law is rough")
+        _warn(f"the smallest expected count is {expected.min():.3g}; "
+              "below 5 the chi-square law is rough")
     statistic = np.sum((observed - expected) ** 2 / expected)
     return SignificanceResult(statistic, ChiSquare(df).sf(statistic), df=df)
 
@@ -2388,7 +2511,8 @@ class Chi2ContingencyResult(NamedTuple):
 def chi2_contingency(observed: ArrayLike, correction: bool = True) -> Chi2ContingencyResult:
     r"""Chi-square test of independence of the rows and columns of a table.
 
-    .. math:: \chi^2 = \sum_{ij} \frac{(O_{ij} - E_{ij})^2}{E_{ij}}, \quad E_{ij} = \frac{O_{i\cdot} O_{\cdot j}}{n}, \quad
+    .. math:: \chi^2 = \sum_{ij} \frac{(O_{ij} - E_{ij})^2}{E_{ij}}, \quad
+              E_{ij} = \frac{O_{i\cdot} O_{\cdot j}}{n}, \quad
               \nu = (r - 1)(c - 1)
 
     Parameters
@@ -2418,11 +2542,13 @@ def chi2_contingency(observed: ArrayLike, correction: bool = True) -> Chi2Contin
     Notes
     -----
     Use when two categorical variables are tested for association.
-    Avoid when expected counts are small (`fisher_exact`), or the two variables are measured on pairs (`mcnemar`).
+    Avoid when expected counts are small (`fisher_exact`), or the two variables are measured on
+    pairs (`mcnemar`).
 
     References
     ----------
-    Pearson, Philosophical Magazine 50, 1900. Yates, Supplement to the Journal of the Royal Statistical Society 1, 1934.
+    Pearson, Philosophical Magazine 50, 1900. Yates, Supplement to the Journal of the Royal
+    Statistical Society 1, 1934.
 
     Examples
     --------
@@ -2432,13 +2558,14 @@ def chi2_contingency(observed: ArrayLike, correction: bool = True) -> Chi2Contin
     """
     o = _table(observed, "observed", whole=False)
     if o.ndim != 2 or min(o.shape) < 2:
-        raise ValueError(f"observed must have shape (r, c) with r and c at least 2, got {o.shape}")
+        raise ValueError(f"observed must have shape (r, c), both at least 2, got {o.shape}")
     rows, columns = o.sum(1), o.sum(0)
     if not (rows.all() and columns.all()):
         raise ValueError("observed has an empty row or column; leave it out")
     expected = np.outer(rows, columns) / o.sum()
     if expected.min() < 5:
-        _warn(f"the smallest expected count is {expected.min():.3g}; below 5 the chi-square law is rough")
+        _warn(f"the smallest expected count is {expected.min():.3g}; "
+              "below 5 the chi-square law is rough")
     gap, dof = np.abs(o - expected), (o.shape[0] - 1) * (o.shape[1] - 1)
     if dof == 1 and correction:
         gap = gap - np.minimum(0.5, gap)
@@ -2483,7 +2610,7 @@ def association(observed: ArrayLike) -> float:
     1.0
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)               # small counts blur the p-value, not V
+        warnings.simplefilter("ignore", RuntimeWarning)  # small counts blur the p-value, not V
         statistic = chi2_contingency(observed, correction=False).statistic
     o = np.asarray(observed, dtype=float)
     return float(min(1.0, np.sqrt(statistic / (o.sum() * (min(o.shape) - 1)))))
@@ -2499,12 +2626,14 @@ def fisher_exact(table: ArrayLike, alternative: str = "two-sided") -> Significan
     table : array_like, shape (2, 2)
         Counts [[a, b], [c, d]].
     alternative : {'two-sided', 'less', 'greater'}
-        'greater' looks for an odds ratio above 1. Two-sided adds all tables that are no more likely than the observed one.
+        'greater' looks for an odds ratio above 1. Two-sided adds all tables that are no more
+        likely than the observed one.
 
     Returns
     -------
     SignificanceResult
-        `statistic` is the odds ratio a d / (b c) of the sample; nan, with p-value 1, if a row or column is empty.
+        `statistic` is the odds ratio a d / (b c) of the sample; nan, with p-value 1, if a row or
+        column is empty.
 
     Raises
     ------
@@ -2549,11 +2678,12 @@ def _groups(samples: Sequence[ArrayLike], nan_policy: str, least: int) -> list[N
 
 
 def _f_ratio(groups: list[NDArray]) -> tuple[float, int, int]:
-    """F and its degrees of freedom; inf or nan, and a warning, without any spread within the groups."""
+    """F and its degrees of freedom; inf or nan, and a warning, if no group has any spread."""
     sizes, means = np.array([g.size for g in groups]), np.array([g.mean() for g in groups])
     k, n = len(groups), int(sizes.sum())
     if n <= k:
-        raise ValueError(f"at least one sample must hold more than one observation, got sizes {sizes.tolist()}")
+        raise ValueError("at least one sample must hold more than one observation, "
+                         f"got sizes {sizes.tolist()}")
     grand = np.concatenate(groups).mean()
     between = float(sizes @ (means - grand) ** 2) if np.ptp(np.concatenate(groups)) > 0 else 0.0
     within = float(sum(d @ d for d in map(_centre, groups)))
@@ -2564,17 +2694,20 @@ def _f_ratio(groups: list[NDArray]) -> tuple[float, int, int]:
     return between / (k - 1) / (within / (n - k)), k - 1, n - k
 
 # %% ../../nbs/math/statistics.ipynb #25bd4425
-def f_oneway(*samples: ArrayLike, equal_var: bool = True, nan_policy: str = "raise") -> SignificanceResult:
+def f_oneway(*samples: ArrayLike, equal_var: bool = True,
+             nan_policy: str = "raise") -> SignificanceResult:
     r"""One-way analysis of variance: do several groups have one mean?
 
-    .. math:: F = \frac{\sum_g n_g (\bar x_g - \bar x)^2 / (k - 1)}{\sum_g \sum_i (x_{gi} - \bar x_g)^2 / (N - k)}
+    .. math:: F = \frac{\sum_g n_g (\bar x_g - \bar x)^2 / (k - 1)}
+              {\sum_g \sum_i (x_{gi} - \bar x_g)^2 / (N - k)}
 
     Parameters
     ----------
     *samples : array_like, shapes (n_1,), (n_2,), ...
         Two or more independent groups, in one unit.
     equal_var : bool
-        False is Welch's version for groups of unequal spread; each group then needs two different values.
+        False is Welch's version for groups of unequal spread; each group then needs two different
+        values.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
@@ -2586,7 +2719,8 @@ def f_oneway(*samples: ArrayLike, equal_var: bool = True, nan_policy: str = "rai
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -2597,8 +2731,10 @@ def f_oneway(*samples: ArrayLike, equal_var: bool = True, nan_policy: str = "rai
 
     Notes
     -----
-    Use when the means of three or more groups are compared; then look at pairs with a correction (`multipletests`).
-    Avoid when the groups are small and skewed (`kruskal`), spread unequally (`equal_var=False`), or share cases.
+    Use when the means of three or more groups are compared; then look at pairs with a correction
+    (`multipletests`).
+    Avoid when the groups are small and skewed (`kruskal`), spread unequally (`equal_var=False`),
+    or share cases.
 
     References
     ----------
@@ -2625,7 +2761,8 @@ def f_oneway(*samples: ArrayLike, equal_var: bool = True, nan_policy: str = "rai
     return SignificanceResult(f, F(*df).sf(f), df=tuple(df))
 
 
-def levene(*samples: ArrayLike, center: str = "median", nan_policy: str = "raise") -> SignificanceResult:
+def levene(*samples: ArrayLike, center: str = "median",
+           nan_policy: str = "raise") -> SignificanceResult:
     r"""Levene's test: do several groups spread alike?
 
     .. math:: W = F(|x_{gi} - \tilde x_g|)
@@ -2647,7 +2784,8 @@ def levene(*samples: ArrayLike, center: str = "median", nan_policy: str = "raise
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -2676,9 +2814,9 @@ def levene(*samples: ArrayLike, center: str = "median", nan_policy: str = "raise
 
 # %% ../../nbs/math/statistics.ipynb #953117db
 def _u_law(m: int, n: int) -> NDArray:
-    """Probabilities of U = 0, ..., m n when all orders of m + n different values are equally likely."""
+    """Probabilities of U = 0, ..., m n when all orders of the values are equally likely."""
     m, n = min(m, n), max(m, n)
-    laws = [np.ones(1)] * (m + 1)                                    # for no value of the other sample U is 0
+    laws = [np.ones(1)] * (m + 1)  # for no value of the other sample U is 0
     for j in range(1, n + 1):
         for i in range(1, m + 1):
             law = np.zeros(i * j + 1)
@@ -2696,8 +2834,9 @@ def _sum_law(weights: NDArray) -> NDArray:
     return law
 
 # %% ../../nbs/math/statistics.ipynb #7ea76118
-def mannwhitneyu(x: ArrayLike, y: ArrayLike, use_continuity: bool = True, alternative: str = "two-sided", *,
-                 method: str = "auto", nan_policy: str = "raise") -> SignificanceResult:
+def mannwhitneyu(x: ArrayLike, y: ArrayLike, use_continuity: bool = True,
+                 alternative: str = "two-sided", *, method: str = "auto",
+                 nan_policy: str = "raise") -> SignificanceResult:
     r"""Mann-Whitney U test: does one of two independent samples tend to be larger?
 
     .. math:: U = \#\{(i, j) : x_i > y_j\} + \tfrac12 \#\{(i, j) : x_i = y_j\}
@@ -2711,7 +2850,8 @@ def mannwhitneyu(x: ArrayLike, y: ArrayLike, use_continuity: bool = True, altern
     alternative : {'two-sided', 'less', 'greater'}
         'greater' expects x to be the larger.
     method : {'auto', 'exact', 'asymptotic'}
-        'auto' takes the exact law if the smaller sample has at most 8 values and there are no ties.
+        'auto' takes the exact law if the smaller sample has at most 8 values and there are no
+        ties.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
@@ -2723,13 +2863,15 @@ def mannwhitneyu(x: ArrayLike, y: ArrayLike, use_continuity: bool = True, altern
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when two groups are small, skewed or ordinal, and the question is which tends to be larger.
+    Use when two groups are small, skewed or ordinal, and the question is which tends to be
+    larger.
     Avoid when the question is about means; and with unequal shapes it is no test of medians.
 
     References
@@ -2746,19 +2888,23 @@ def mannwhitneyu(x: ArrayLike, y: ArrayLike, use_continuity: bool = True, altern
     _choice(method, ("auto", "exact", "asymptotic"), "method")
     m, n, (ranks, ties) = x.size, y.size, _ranks(np.concatenate([x, y]))
     u = float(ranks[:m].sum() - m * (m + 1) / 2)
-    best = {"greater": u, "less": m * n - u, "two-sided": max(u, m * n - u)}[_choice(alternative, _SIDES, "alternative")]
+    best = {"greater": u, "less": m * n - u,
+            "two-sided": max(u, m * n - u)}[_choice(alternative, _SIDES, "alternative")]
     if method == "exact" and ties.max() > 1:
         raise ValueError("method 'exact' needs data without ties")
     if method == "exact" or (method == "auto" and min(m, n) <= 8 and ties.max() == 1):
         tail = _u_law(m, n)[int(best):].sum()
     else:
-        spread = np.sqrt(m * n / 12 * (m + n + 1 - np.sum(ties**3 - ties) / ((m + n) * max(m + n - 1, 1))))
-        tail = Normal().sf((best - m * n / 2 - 0.5 * use_continuity) / spread) if spread > 0 else 1.0
+        loss = np.sum(ties.astype(float) ** 3 - ties) / ((m + n) * max(m + n - 1, 1))
+        spread = np.sqrt(m * n / 12 * (m + n + 1 - loss))
+        excess = best - m * n / 2 - 0.5 * use_continuity
+        tail = Normal().sf(excess / spread) if spread > 0 else 1.0
     return SignificanceResult(u, tail * (2 if alternative == "two-sided" else 1))
 
 # %% ../../nbs/math/statistics.ipynb #99392396
-def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilcox", correction: bool = False,
-             alternative: str = "two-sided", method: str = "auto", *, nan_policy: str = "raise") -> SignificanceResult:
+def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilcox",
+             correction: bool = False, alternative: str = "two-sided", method: str = "auto", *,
+             nan_policy: str = "raise") -> SignificanceResult:
     r"""Wilcoxon's signed-rank test of paired samples.
 
     .. math:: W^+ = \sum_{i:\ d_i > 0} \operatorname{rank} |d_i|, \quad d_i = x_i - y_i
@@ -2770,25 +2916,29 @@ def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilco
     y : array_like, shape (n,), optional
         The second measurement.
     zero_method : {'wilcox', 'pratt', 'zsplit'}
-        Drop zero differences; rank them but do not count them; or share their ranks between both signs.
+        Drop zero differences; rank them but do not count them; or share their ranks between both
+        signs.
     correction : bool
         Move the statistic by one half towards its mean in the normal approximation.
     alternative : {'two-sided', 'less', 'greater'}
         Which deviations from the null hypothesis count.
     method : {'auto', 'exact', 'asymptotic'}
-        'auto' takes the exact law up to n = 50 without ties and zeros, and up to n = 13 with them.
+        'auto' takes the exact law up to n = 50 without ties and zeros, and up to n = 13 with
+        them.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave out the pairs that have one.
 
     Returns
     -------
     SignificanceResult
-        `statistic` is the smaller rank sum (two-sided) or that of the positive differences; `r_plus` and `r_minus` are both.
+        `statistic` is the smaller rank sum (two-sided) or that of the positive differences;
+        `r_plus` and `r_minus` are both.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -2799,12 +2949,14 @@ def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilco
 
     Notes
     -----
-    Use when paired differences are symmetric about their centre but not normal: scores of two models on many data sets.
+    Use when paired differences are symmetric about their centre but not normal: scores of two
+    models on many data sets.
     Avoid when the differences are strongly skewed; then count the signs with `binomtest`.
 
     References
     ----------
-    Wilcoxon, Biometrics Bulletin 1, 1945. Demsar, Journal of Machine Learning Research 7, 2006, for model comparison.
+    Wilcoxon, Biometrics Bulletin 1, 1945. Demsar, Journal of Machine Learning Research 7, 2006,
+    for model comparison.
 
     Examples
     --------
@@ -2814,7 +2966,8 @@ def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilco
     """
     d = _sample(x, "x", nan_policy) if y is None else np.subtract(*_pair(x, y, nan_policy, 1))
     for value, name, options in ((zero_method, "zero_method", ("wilcox", "pratt", "zsplit")),
-                                 (method, "method", ("auto", "exact", "asymptotic")), (alternative, "alternative", _SIDES)):
+                                 (method, "method", ("auto", "exact", "asymptotic")),
+                                 (alternative, "alternative", _SIDES)):
         _choice(value, options, name)
     if not d.any():
         _warn("all differences are zero; the signed ranks are not defined")
@@ -2824,21 +2977,25 @@ def wilcoxon(x: ArrayLike, y: ArrayLike | None = None, zero_method: str = "wilco
     ranks, ties = _ranks(np.abs(d))
     shared = ranks[d == 0].sum() / 2 if zero_method == "zsplit" else 0.0
     plus, minus = float(ranks[d > 0].sum() + shared), float(ranks[d < 0].sum() + shared)
-    if method == "exact" or (method == "auto" and size <= (13 if zeros or ties.max() > 1 else 50)):
-        law = _sum_law(2 * ranks[d != 0])                          # twice the ranks: whole numbers even with ties
+    most = 13 if zeros or ties.max() > 1 else 50
+    if method == "exact" or (method == "auto" and size <= most):
+        law = _sum_law(2 * ranks[d != 0])  # twice the ranks: whole numbers even with ties
         at = int(round(2 * (plus - shared)))
         less, greater = law[:at + 1].sum(), law[at:].sum()
-        tail = {"less": less, "greater": greater, "two-sided": 2 * min(less, greater)}[alternative]
+        tail = {"less": less, "greater": greater,
+                "two-sided": 2 * min(less, greater)}[alternative]
     else:
         n, z0 = d.size, zeros if zero_method == "pratt" else 0
-        t = ties[1:] if z0 else ties                               # zeros that are ranked but not counted are no ties
+        t = ties[1:] if z0 else ties  # zeros that are ranked but not counted are no ties
         centre = (n * (n + 1) - z0 * (z0 + 1)) / 4
         cube = n * (n + 1) * (2 * n + 1) - z0 * (z0 + 1) * (2 * z0 + 1)
         gap = plus - centre
         if correction:
             gap -= 0.5 * {"greater": 1, "less": -1, "two-sided": np.sign(gap)}[alternative]
-        tail = _tail(Normal(), gap / np.sqrt((cube - np.sum(t.astype(float) ** 3 - t) / 2) / 24), alternative)
-    return SignificanceResult(min(plus, minus) if alternative == "two-sided" else plus, tail, r_plus=plus, r_minus=minus)
+        variance = (cube - np.sum(t.astype(float) ** 3 - t) / 2) / 24
+        tail = _tail(Normal(), gap / np.sqrt(variance), alternative)
+    statistic = min(plus, minus) if alternative == "two-sided" else plus
+    return SignificanceResult(statistic, tail, r_plus=plus, r_minus=minus)
 
 # %% ../../nbs/math/statistics.ipynb #417df674
 def kruskal(*samples: ArrayLike, nan_policy: str = "raise") -> SignificanceResult:
@@ -2861,7 +3018,8 @@ def kruskal(*samples: ArrayLike, nan_policy: str = "raise") -> SignificanceResul
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
@@ -2873,7 +3031,8 @@ def kruskal(*samples: ArrayLike, nan_policy: str = "raise") -> SignificanceResul
     Notes
     -----
     Use when three or more groups are skewed or ordinal.
-    Avoid when groups have fewer than five values: the chi-square law is then rough; take `permutation_test`.
+    Avoid when groups have fewer than five values: the chi-square law is then rough; take
+    `permutation_test`.
 
     References
     ----------
@@ -2892,15 +3051,16 @@ def kruskal(*samples: ArrayLike, nan_policy: str = "raise") -> SignificanceResul
         _warn("all values are equal; the ranks say nothing")
         return SignificanceResult(np.nan, np.nan, df=len(groups) - 1)
     gaps = [r.size * (r.mean() - (n + 1) / 2) ** 2 for r in np.split(ranks, ends[:-1])]
-    h = 12 / (n * (n + 1)) * sum(gaps) / (1 - np.sum(ties.astype(float) ** 3 - ties) / (float(n) ** 3 - n))
+    loss = np.sum(ties.astype(float) ** 3 - ties) / (float(n) ** 3 - n)
+    h = 12 / (n * (n + 1)) * sum(gaps) / (1 - loss)
     return SignificanceResult(h, ChiSquare(len(groups) - 1).sf(h), df=len(groups) - 1)
 
 # %% ../../nbs/math/statistics.ipynb #e31a239d
 def _kolmogorov_sf(n: int, d: float) -> float:
-    """Exact P(D_n >= d): the matrix power of Marsaglia, Tsang and Wang, or twice the one-sided tail far out."""
+    """Exact P(D_n >= d): Marsaglia, Tsang and Wang's matrix power; far out twice one tail."""
     if n * d <= 0.5:
         return 1.0
-    if d >= 0.5 or n * d * d >= 4:                                  # both sides at once is impossible, or 1e-10 of it
+    if d >= 0.5 or n * d * d >= 4:  # both sides at once is impossible, or 1e-10 of it
         return min(1.0, 2 * float(special.smirnov(n, d)))
     k = int(n * d) + 1
     m, h = 2 * k - 1, k - n * d
@@ -2910,13 +3070,14 @@ def _kolmogorov_sf(n: int, d: float) -> float:
     H[-1] -= h ** np.arange(m, 0, -1)
     H[-1, 0] += max(2 * h - 1, 0) ** m
     H /= special.gamma(np.maximum(i - j + 1, 0) + 1)
-    scaled = H * np.exp(special.gammaln(n + 1) / n) / n             # the factor n! / n**n, spread over the n powers
+    # the factor n! / n**n, spread over the n powers
+    scaled = H * np.exp(special.gammaln(n + 1) / n) / n
     return float(1 - np.linalg.matrix_power(scaled, n)[k - 1, k - 1])
 
 
 def _smirnov_sf(m: int, n: int, steps: int, alternative: str) -> float:
-    """Exact probability that two mixed samples drift apart by `steps` / (m n), by the last value taken away."""
-    q = np.zeros(m + 1)                                             # q[i] belongs to i of the first and s - i of the second
+    """Exact probability that two mixed samples drift apart by `steps` / (m n)."""
+    q = np.zeros(m + 1)  # q[i] belongs to i of the first and s - i of the second
     for s in range(m + n + 1):
         i = np.arange(max(0, s - n), min(m, s) + 1)
         drift = i * n - (s - i) * m
@@ -2926,8 +3087,8 @@ def _smirnov_sf(m: int, n: int, steps: int, alternative: str) -> float:
     return float(q[m])
 
 # %% ../../nbs/math/statistics.ipynb #970807d5
-def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "two-sided", method: str = "auto", *,
-             nan_policy: str = "raise") -> SignificanceResult:
+def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "two-sided",
+             method: str = "auto", *, nan_policy: str = "raise") -> SignificanceResult:
     r"""Kolmogorov-Smirnov test of a sample against a continuous distribution.
 
     .. math:: D_n = \sup_t |\hat F_n(t) - F(t)|
@@ -2937,37 +3098,44 @@ def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "
     x : array_like, shape (n,)
         The sample, in any unit.
     cdf : callable
-        The distribution function under the null hypothesis, `cdf(x, *args)`, for arrays: `Normal(0, 1).cdf`.
+        The distribution function under the null hypothesis, `cdf(x, *args)`, for arrays:
+        `Normal(0, 1).cdf`.
     args : tuple
         Further arguments of `cdf`.
     alternative : {'two-sided', 'less', 'greater'}
-        'greater' looks for an empirical distribution function above the given one, that is, for smaller values.
+        'greater' looks for an empirical distribution function above the given one, that is, for
+        smaller values.
     method : {'auto', 'exact', 'asymp'}
-        'auto' is exact up to n = 10,000 and takes Kolmogorov's limit law beyond. (SciPy's two-sided p-value is an
-        approximation from n = 141 on, within 1e-5 of this one.)
+        'auto' is exact up to n = 10,000 and takes Kolmogorov's limit law beyond. (SciPy's
+        two-sided p-value is an approximation from n = 141 on, within 1e-5 of this one.)
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
 
     Returns
     -------
     SignificanceResult
-        `statistic`, `pvalue`, `statistic_location` (where the distance is largest) and `statistic_sign`.
+        `statistic`, `pvalue`, `statistic_location` (where the distance is largest) and
+        `statistic_sign`.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when a sample is compared with a law given beforehand, or p-values are checked for uniformity.
-    Avoid when the parameters were fitted to the same data: the p-value is then far too large. It also sees tails badly.
+    Use when a sample is compared with a law given beforehand, or p-values are checked for
+    uniformity.
+    Avoid when the parameters were fitted to the same data: the p-value is then far too large. It
+    also sees tails badly.
 
     References
     ----------
-    Marsaglia, Tsang and Wang, Journal of Statistical Software 8, 2003. Simard and L'Ecuyer, the same journal 39, 2011.
+    Marsaglia, Tsang and Wang, Journal of Statistical Software 8, 2003. Simard and L'Ecuyer, the
+    same journal 39, 2011.
 
     Examples
     --------
@@ -2994,8 +3162,8 @@ def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "
     return SignificanceResult(d, tail, statistic_location=float(x[at]), statistic_sign=sign)
 
 
-def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided", method: str = "auto", *,
-             nan_policy: str = "raise") -> SignificanceResult:
+def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided",
+             method: str = "auto", *, nan_policy: str = "raise") -> SignificanceResult:
     r"""Kolmogorov-Smirnov test of two independent samples.
 
     .. math:: D_{m,n} = \sup_t |\hat F_m(t) - \hat G_n(t)|
@@ -3005,7 +3173,8 @@ def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided",
     data1, data2 : array_like, shapes (m,) and (n,)
         Two independent samples.
     alternative : {'two-sided', 'less', 'greater'}
-        'greater' looks for a distribution function of data1 above that of data2, that is, for smaller values.
+        'greater' looks for a distribution function of data1 above that of data2, that is, for
+        smaller values.
     method : {'auto', 'exact', 'asymp'}
         'auto' is exact up to samples of 10,000 and takes the limit law beyond.
     nan_policy : {'raise', 'omit'}
@@ -3019,13 +3188,15 @@ def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided",
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when any difference of two distributions matters: training data against the data of today (drift).
+    Use when any difference of two distributions matters: training data against the data of today
+    (drift).
     Avoid when the question is about the mean: a t or rank test sees that with fewer data.
 
     References
@@ -3038,11 +3209,13 @@ def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided",
     >>> round(result.statistic, 4), round(result.pvalue, 4)
     (0.75, 0.2286)
     """
-    a, b = np.sort(_sample(data1, "data1", nan_policy)), np.sort(_sample(data2, "data2", nan_policy))
+    a = np.sort(_sample(data1, "data1", nan_policy))
+    b = np.sort(_sample(data2, "data2", nan_policy))
     _choice(method, ("auto", "exact", "asymp"), "method")
     _choice(alternative, _SIDES, "alternative")
     (m, n), both = (a.size, b.size), np.concatenate([a, b])
-    drift = np.searchsorted(a, both, "right") * n - np.searchsorted(b, both, "right") * m     # whole numbers: m n (F - G)
+    # whole numbers: m n (F - G)
+    drift = np.searchsorted(a, both, "right") * n - np.searchsorted(b, both, "right") * m
     up, down = drift.argmax(), drift.argmin()
     sign = {"greater": 1, "less": -1}.get(alternative, 1 if drift[up] >= -drift[down] else -1)
     steps, at = (int(drift[up]), up) if sign > 0 else (max(0, -int(drift[down])), down)
@@ -3051,12 +3224,13 @@ def ks_2samp(data1: ArrayLike, data2: ArrayLike, alternative: str = "two-sided",
         tail = _smirnov_sf(m, n, steps, alternative)
     else:
         size = m * n / (m + n)
-        tail = special.kolmogorov(np.sqrt(size) * d) if alternative == "two-sided" else np.exp(-2 * size * d * d)
+        both_sides, one_side = special.kolmogorov(np.sqrt(size) * d), np.exp(-2 * size * d * d)
+        tail = both_sides if alternative == "two-sided" else one_side
     return SignificanceResult(d, tail, statistic_location=float(both[at]), statistic_sign=sign)
 
 # %% ../../nbs/math/statistics.ipynb #6c677250
 def _partitions(sizes: Sequence[int], left: tuple[int, ...]) -> Any:
-    """All ways to deal the numbers in `left` into groups of the given sizes, as one row of numbers each."""
+    """All ways to deal the numbers in `left` into groups of the given sizes, a row each."""
     if len(sizes) == 1:
         yield left
         return
@@ -3066,7 +3240,7 @@ def _partitions(sizes: Sequence[int], left: tuple[int, ...]) -> Any:
 
 
 def _shuffles(kind: str, samples: list[NDArray]) -> tuple[int, Callable, Callable, Callable]:
-    """How many rearrangements there are; all of them; some at random; and how to apply them to the samples."""
+    """How many rearrangements there are; all of them; some at random; how to apply them."""
     sizes, pooled = [x.size for x in samples], np.concatenate(samples)
     n = sizes[0]
     if kind == "independent":
@@ -3075,17 +3249,18 @@ def _shuffles(kind: str, samples: list[NDArray]) -> tuple[int, Callable, Callabl
                 lambda rng, b: rng.permuted(np.tile(np.arange(pooled.size), (b, 1)), axis=1),
                 lambda rows: np.split(pooled[rows], np.cumsum(sizes)[:-1], axis=1))
     if kind == "samples":
-        swap = lambda rows: ([np.where(rows, -samples[0], samples[0])] if len(samples) == 1 else       # noqa: E731
-                             [np.where(rows, samples[1], samples[0]), np.where(rows, samples[0], samples[1])])
+        a, b = samples[0], samples[-1]
+        turn = lambda rows: [np.where(rows, -a, a)]
+        swap = lambda rows: [np.where(rows, b, a), np.where(rows, a, b)]
         return (2**n, lambda: np.array(list(product([False, True], repeat=n))),
-                lambda rng, b: rng.random((b, n)) < 0.5, swap)
+                lambda rng, b: rng.random((b, n)) < 0.5, turn if len(samples) == 1 else swap)
     return (factorial(n), lambda: np.array(list(permutations(range(n)))),
             lambda rng, b: rng.permuted(np.tile(np.arange(n), (b, 1)), axis=1),
             lambda rows: [samples[0][rows], np.broadcast_to(samples[1], rows.shape)])
 
 # %% ../../nbs/math/statistics.ipynb #5bbec885
-def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str = "independent", n_resamples: int = 9999,
-                     alternative: str = "two-sided",
+def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str = "independent",
+                     n_resamples: int = 9999, alternative: str = "two-sided",
                      random_state: int | np.random.Generator | None = None) -> SignificanceResult:
     r"""Permutation test: how extreme is the statistic among rearrangements of the data?
 
@@ -3096,12 +3271,14 @@ def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str 
     data : tuple of array_like, shapes (n_1,), (n_2,), ...
         The samples.
     statistic : callable
-        `statistic(*samples) -> float`; if it takes `axis`, it is called once on all rearrangements in rows.
+        `statistic(*samples) -> float`; if it takes `axis`, it is called once on all
+        rearrangements in rows.
     permutation_type : {'independent', 'samples', 'pairings'}
-        What the null hypothesis allows: dealing all values anew; swapping within each pair (for one sample: turning
-        signs); or pairing the two samples anew.
+        What the null hypothesis allows: dealing all values anew; swapping within each pair (for
+        one sample: turning signs); or pairing the two samples anew.
     n_resamples : int
-        Number of random rearrangements; if there are no more than that, all are tried and p is exact.
+        Number of random rearrangements; if there are no more than that, all are tried and p is
+        exact.
     alternative : {'two-sided', 'less', 'greater'}
         Two-sided doubles the smaller tail.
     random_state : int, Generator or None
@@ -3115,19 +3292,22 @@ def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when the statistic is your own (a difference of medians, of AUCs), or no law can be assumed.
-    Avoid when the groups may differ in spread although the null hypothesis holds: shuffling tests that they are equal in all.
+    Use when the statistic is your own (a difference of medians, of AUCs), or no law can be
+    assumed.
+    Avoid when the groups may differ in spread although the null hypothesis holds: shuffling tests
+    that they are equal in all.
 
     References
     ----------
-    Fisher, The Design of Experiments, 1935. Phipson and Smyth, Statistical Applications in Genetics and Molecular
-    Biology 9, 2010, for the added one.
+    Fisher, The Design of Experiments, 1935. Phipson and Smyth, Statistical Applications in
+    Genetics and Molecular Biology 9, 2010, for the added one.
 
     Examples
     --------
@@ -3141,7 +3321,8 @@ def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str 
     kind = _choice(permutation_type, ("independent", "samples", "pairings"), "permutation_type")
     most = {"independent": (2, np.inf), "samples": (1, 2), "pairings": (2, 2)}[kind]
     if not most[0] <= len(samples) <= most[1]:
-        raise ValueError(f"permutation_type {kind!r} takes {most[0]} to {most[1]} samples, got {len(samples)}")
+        raise ValueError(f"permutation_type {kind!r} takes {most[0]} to {most[1]} samples, "
+                         f"got {len(samples)}")
     if kind != "independent" and len({x.size for x in samples}) > 1:
         raise ValueError(f"{kind!r} needs samples of one length, got {[x.size for x in samples]}")
     _choice(alternative, _SIDES, "alternative")
@@ -3152,7 +3333,8 @@ def permutation_test(data: tuple, statistic: Callable, *, permutation_type: str 
     rng, width = np.random.default_rng(random_state), sum(x.size for x in samples)
     rows = [every()] if exact else (some(rng, b) for b in _batches(n_resamples, width))
     null = np.concatenate([fun(*arrange(r)) for r in rows])
-    slack, extra = 100 * np.finfo(float).eps * abs(observed), 0 if exact else 1        # equal up to rounding is equal
+    slack = 100 * np.finfo(float).eps * abs(observed)               # equal up to rounding is equal
+    extra = 0 if exact else 1
     less = (np.sum(null <= observed + slack) + extra) / (null.size + extra)
     greater = (np.sum(null >= observed - slack) + extra) / (null.size + extra)
     tail = {"less": less, "greater": greater, "two-sided": 2 * min(less, greater)}[alternative]
@@ -3188,7 +3370,8 @@ def mcnemar(table: ArrayLike, exact: bool = True, correction: bool = True) -> Si
     Notes
     -----
     Use when two models, raters or treatments are compared on the same cases with yes/no outcomes.
-    Avoid when the cases differ (`proportions_ztest`), or the difference varies with the training set: it knows one fit only.
+    Avoid when the cases differ (`proportions_ztest`), or the difference varies with the training
+    set: it knows one fit only.
 
     References
     ----------
@@ -3201,7 +3384,8 @@ def mcnemar(table: ArrayLike, exact: bool = True, correction: bool = True) -> Si
     """
     _, b, c, _ = _two_by_two(table)
     if exact:
-        return SignificanceResult(min(b, c), 2 * Binomial(b + c, 0.5).cdf(min(b, c)) if b + c else 1.0)
+        pvalue = 2 * Binomial(b + c, 0.5).cdf(min(b, c)) if b + c else 1.0
+        return SignificanceResult(min(b, c), pvalue)
     if b + c == 0:
         _warn("no discordant pairs: the chi-square statistic is not defined")
         return SignificanceResult(np.nan, 1.0)
@@ -3209,7 +3393,8 @@ def mcnemar(table: ArrayLike, exact: bool = True, correction: bool = True) -> Si
     return SignificanceResult(statistic, ChiSquare(1).sf(statistic), df=1)
 
 # %% ../../nbs/math/statistics.ipynb #15027435
-def multipletests(pvals: ArrayLike, alpha: float = 0.05, method: str = "holm") -> tuple[NDArray, NDArray]:
+def multipletests(pvals: ArrayLike, alpha: float = 0.05,
+                  method: str = "holm") -> tuple[NDArray, NDArray]:
     r"""Correct p-values of several tests.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) p_{(j)}) \text{ (Holm)}, \quad
@@ -3220,7 +3405,8 @@ def multipletests(pvals: ArrayLike, alpha: float = 0.05, method: str = "holm") -
     pvals : array_like, shape (m,)
         p-values in [0, 1], in any order.
     alpha : float
-        Family-wise error ('bonferroni', 'holm') or false discovery rate ('fdr_bh', 'fdr_by'), in (0, 1).
+        Family-wise error ('bonferroni', 'holm') or false discovery rate ('fdr_bh', 'fdr_by'), in
+        (0, 1).
     method : {'bonferroni', 'holm', 'fdr_bh', 'fdr_by'}
         The correction.
 
@@ -3238,13 +3424,15 @@ def multipletests(pvals: ArrayLike, alpha: float = 0.05, method: str = "holm") -
 
     Notes
     -----
-    Use when more than one hypothesis is tested: 'holm' if one false alarm is costly, 'fdr_bh' if you screen many.
-    Avoid when the tests were chosen after seeing the data: no correction can count what was not written down.
+    Use when more than one hypothesis is tested: 'holm' if one false alarm is costly, 'fdr_bh' if
+    you screen many.
+    Avoid when the tests were chosen after seeing the data: no correction can count what was not
+    written down.
 
     References
     ----------
-    Holm, Scandinavian Journal of Statistics 6, 1979. Benjamini and Hochberg, Journal of the Royal Statistical Society B
-    57, 1995. Benjamini and Yekutieli, Annals of Statistics 29, 2001.
+    Holm, Scandinavian Journal of Statistics 6, 1979. Benjamini and Hochberg, Journal of the Royal
+    Statistical Society B 57, 1995. Benjamini and Yekutieli, Annals of Statistics 29, 2001.
 
     Examples
     --------
@@ -3273,7 +3461,8 @@ def multipletests(pvals: ArrayLike, alpha: float = 0.05, method: str = "holm") -
 def power_ttest_ind(effect_size: float, nobs: float, alpha: float = 0.05) -> float:
     r"""Power of the two-sided t test of two groups of equal size.
 
-    .. math:: P(|T_{\nu,\delta}| > t_{1-\alpha/2,\,\nu}), \quad \delta = d \sqrt{n / 2}, \quad \nu = 2n - 2
+    .. math:: P(|T_{\nu,\delta}| > t_{1-\alpha/2,\,\nu}), \quad \delta = d \sqrt{n / 2}, \quad
+              \nu = 2n - 2
 
     Parameters
     ----------
@@ -3297,7 +3486,8 @@ def power_ttest_ind(effect_size: float, nobs: float, alpha: float = 0.05) -> flo
     Notes
     -----
     Use when an experiment is planned, with the smallest effect that would matter.
-    Avoid when the data are in: the power at the observed effect only says the p-value again. Give the interval.
+    Avoid when the data are in: the power at the observed effect only says the p-value again. Give
+    the interval.
 
     References
     ----------
@@ -3308,10 +3498,12 @@ def power_ttest_ind(effect_size: float, nobs: float, alpha: float = 0.05) -> flo
     >>> round(power_ttest_ind(0.5, 64), 4)
     0.8015
     """
-    d, n = abs(_inside(effect_size, "effect_size", -np.inf, np.inf)), _inside(nobs, "nobs", 1, np.inf)
+    d = abs(_inside(effect_size, "effect_size", -np.inf, np.inf))
+    n = _inside(nobs, "nobs", 1, np.inf)
     df, shift = 2 * n - 2, d * np.sqrt(n / 2)
     cut = float(StudentT(df).isf(_inside(alpha, "alpha") / 2))
-    return float(1 - special.ncfdtr(1, df, shift**2, cut**2))         # the square of T has a noncentral F law
+    # the square of T has a noncentral F law
+    return float(1 - special.ncfdtr(1, df, shift**2, cut**2))
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int:
@@ -3319,7 +3511,8 @@ def _smallest(enough: Callable[[int], bool], start: int) -> int:
     high = start
     while not enough(high):
         if high > 10**9:
-            raise ValueError("more than a billion observations would be needed; is the effect zero?")
+            raise ValueError(
+                "more than a billion observations would be needed; is the effect zero?")
         high *= 2
     low = max(start - 1, high // 2)
     while high - low > 1:
@@ -3355,7 +3548,8 @@ def sample_size_ttest_ind(effect_size: float, power: float = 0.8, alpha: float =
     Notes
     -----
     Use when an experiment is planned.
-    Avoid when the effect size was taken from a small pilot study: that estimate is too uncertain and often too large.
+    Avoid when the effect size was taken from a small pilot study: that estimate is too uncertain
+    and often too large.
 
     References
     ----------
@@ -3372,7 +3566,8 @@ def sample_size_ttest_ind(effect_size: float, power: float = 0.8, alpha: float =
     return _smallest(lambda n: power_ttest_ind(effect_size, n, alpha) >= power, 2)
 
 # %% ../../nbs/math/statistics.ipynb #45723b83
-def power_proportions_2indep(diff: float, prop2: float, nobs1: float, alpha: float = 0.05) -> float:
+def power_proportions_2indep(diff: float, prop2: float, nobs1: float,
+                             alpha: float = 0.05) -> float:
     r"""Power of the two-sided z test of two proportions, with equally large groups.
 
     .. math:: \Phi\left(\frac{|\Delta| \sqrt n - z_{1-\alpha/2} \sigma_0}{\sigma_1}\right) +
@@ -3421,7 +3616,8 @@ def power_proportions_2indep(diff: float, prop2: float, nobs1: float, alpha: flo
     return float(np.sum(Normal().cdf((np.array([shift, -shift]) - z * null) / other)))
 
 
-def sample_size_proportions_2indep(diff: float, prop2: float, power: float = 0.8, alpha: float = 0.05) -> int:
+def sample_size_proportions_2indep(diff: float, prop2: float, power: float = 0.8,
+                                   alpha: float = 0.05) -> int:
     r"""Trials needed in each of two groups for a two-sided z test of their proportions.
 
     .. math:: n \approx \frac{(z_{1-\alpha/2} \sigma_0 + z_{1-\beta} \sigma_1)^2}{\Delta^2}
@@ -3482,7 +3678,8 @@ def beta_binomial_update(a: float, b: float, successes: int, failures: int) -> B
     Returns
     -------
     Beta
-        The posterior, with `mean()`, `ppf([0.025, 0.975])` for a credible interval, `sf(0.5)`, `rvs()` and the rest.
+        The posterior, with `mean()`, `ppf([0.025, 0.975])` for a credible interval, `sf(0.5)`,
+        `rvs()` and the rest.
 
     Raises
     ------
@@ -3507,7 +3704,8 @@ def beta_binomial_update(a: float, b: float, successes: int, failures: int) -> B
     return Beta(a + _whole(successes, "successes"), b + _whole(failures, "failures"))
 
 
-def normal_normal_update(mu0: float, tau0: float, x: ArrayLike, sigma: float, *, nan_policy: str = "raise") -> Normal:
+def normal_normal_update(mu0: float, tau0: float, x: ArrayLike, sigma: float, *,
+                         nan_policy: str = "raise") -> Normal:
     r"""Posterior of a mean: a normal prior and normal data with known standard deviation.
 
     .. math:: \frac{1}{\tau_n^2} = \frac{1}{\tau_0^2} + \frac{n}{\sigma^2}, \quad
@@ -3527,18 +3725,21 @@ def normal_normal_update(mu0: float, tau0: float, x: ArrayLike, sigma: float, *,
     Returns
     -------
     Normal
-        The posterior of the mean, with `mean()`, `ppf([0.025, 0.975])`, `sf(c)`, `rvs()` and the rest.
+        The posterior of the mean, with `mean()`, `ppf([0.025, 0.975])`, `sf(c)`, `rvs()` and the
+        rest.
 
     Raises
     ------
     ValueError
-        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is unknown.
+        If a sample is too short, not one-dimensional, or holds nan or infinity, or an option is
+        unknown.
     TypeError
         If a sample holds anything but real numbers.
 
     Notes
     -----
-    Use when a mean is estimated from few data and something is known beforehand: it shrinks towards mu0.
+    Use when a mean is estimated from few data and something is known beforehand: it shrinks
+    towards mu0.
     Avoid when sigma is unknown and n small: the interval is then too narrow.
 
     References
@@ -3552,5 +3753,7 @@ def normal_normal_update(mu0: float, tau0: float, x: ArrayLike, sigma: float, *,
     """
     x = _sample(x, "x", nan_policy)
     mu0 = _inside(mu0, "mu0", -np.inf, np.inf)
-    prior, data = _inside(tau0, "tau0", 0, np.inf) ** -2, x.size * _inside(sigma, "sigma", 0, np.inf) ** -2
-    return Normal(float((mu0 * prior + mean(x) * data) / (prior + data)), float((prior + data) ** -0.5))
+    prior = _inside(tau0, "tau0", 0, np.inf) ** -2
+    data = x.size * _inside(sigma, "sigma", 0, np.inf) ** -2
+    centre = (mu0 * prior + mean(x) * data) / (prior + data)
+    return Normal(float(centre), float((prior + data) ** -0.5))

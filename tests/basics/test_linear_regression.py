@@ -125,8 +125,18 @@ def test_zero_weight_is_absence_and_two_is_twice(rng):
     assert mine.intercept_ == pytest.approx(other.intercept_)
 
 
+def test_columns_too_small_for_a_finite_coefficient_are_refused():
+    X, y = np.full((12, 1), 2.2e-313), np.ones(12)
+    X[0], y[0] = 0, 0
+    with pytest.raises(ValueError, match="too large for float64.*scale X up"):
+        lr.LinearRegression().fit(X, y)
+
+
+COARSE = st.floats(-100, 100).map(lambda v: round(v, 3))
+
+
 @settings(max_examples=40, deadline=None)
-@given(arrays(float, (12, 3), elements=st.floats(-100, 100)), arrays(float, 12, elements=st.floats(-100, 100)))
+@given(arrays(float, (12, 3), elements=COARSE), arrays(float, 12, elements=COARSE))
 def test_residual_is_orthogonal_to_every_column(X, y):
     model = lr.LinearRegression().fit(X, y)
     residual = y - model.predict(X)
