@@ -196,14 +196,14 @@ class ModeResult(NamedTuple):
     count: int
 
 
-def mode(x: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
+def mode(a: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
     r"""Most frequent value; of several, the smallest.
 
     .. math:: \operatorname*{arg\,max}_v \#\{i : x_i = v\}
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     nan_policy : {'raise', 'omit'}
         Refuse missing values, or leave them out.
@@ -211,7 +211,7 @@ def mode(x: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
     Returns
     -------
     ModeResult
-        `mode`, in the unit of x, and `count`.
+        `mode`, in the unit of a, and `count`.
 
     Raises
     ------
@@ -235,12 +235,12 @@ def mode(x: ArrayLike, *, nan_policy: str = "raise") -> ModeResult:
     >>> mode([2, 3, 3, 5, 87])
     ModeResult(mode=3.0, count=2)
     """
-    values, counts = np.unique(_sample(x, "x", nan_policy), return_counts=True)
+    values, counts = np.unique(_sample(a, "a", nan_policy), return_counts=True)
     best = counts.argmax()
     return ModeResult(float(values[best]), int(counts[best]))
 
 
-def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise") -> float:
+def trim_mean(a: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise") -> float:
     r"""Mean without the smallest and the largest share of the values.
 
     .. math:: \bar x_p = \frac{1}{n - 2g} \sum_{i=g+1}^{n-g} x_{(i)}, \quad
@@ -248,7 +248,7 @@ def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise"
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     proportiontocut : float
         The share to drop at each end, in [0, 0.5).
@@ -258,7 +258,7 @@ def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise"
     Returns
     -------
     float
-        In the unit of x.
+        In the unit of a.
 
     Raises
     ------
@@ -282,7 +282,7 @@ def trim_mean(x: ArrayLike, proportiontocut: float, *, nan_policy: str = "raise"
     >>> round(trim_mean([2, 3, 3, 5, 87], 0.2), 4)
     3.6667
     """
-    x = np.sort(_sample(x, "x", nan_policy))
+    x = np.sort(_sample(a, "a", nan_policy))
     if not 0 <= proportiontocut < 0.5:
         raise ValueError(f"proportiontocut must lie in [0, 0.5), got {proportiontocut!r}")
     g = int(proportiontocut * x.size)
@@ -440,7 +440,7 @@ def quantile(x: ArrayLike, q: ArrayLike, *, nan_policy: str = "raise") -> float 
     return float(value) if q.ndim == 0 else value
 
 
-def iqr(x: ArrayLike, rng: tuple[float, float] = (25, 75), *, nan_policy: str = "raise") -> float:
+def iqr(x: ArrayLike, *, rng: tuple[float, float] = (25, 75), nan_policy: str = "raise") -> float:
     r"""Interquartile range: the width of the middle half.
 
     .. math:: \mathrm{IQR} = Q(\tfrac34) - Q(\tfrac14)
@@ -540,22 +540,22 @@ def median_abs_deviation(x: ArrayLike, *, scale: float | str = 1.0,
 # %% ../../nbs/math/statistics.ipynb #a23b323e
 def _moments(x: ArrayLike, nan_policy: str, what: str) -> tuple[int, float, float, float]:
     """n and the central moments 2, 3, 4, scaled; nan and a warning for constant data."""
-    d = _centre(_sample(x, "x", nan_policy))
+    d = _centre(_sample(x, "a", nan_policy))
     if not d.any():
-        warnings.warn(f"x is constant; its {what} is not defined", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"a is constant; its {what} is not defined", RuntimeWarning, stacklevel=3)
         return d.size, np.nan, np.nan, np.nan
     d = d / np.abs(d).max()
     return d.size, np.mean(d**2), np.mean(d**3), np.mean(d**4)
 
 # %% ../../nbs/math/statistics.ipynb #049e6fc2
-def skew(x: ArrayLike, bias: bool = True, *, nan_policy: str = "raise") -> float:
+def skew(a: ArrayLike, *, bias: bool = True, nan_policy: str = "raise") -> float:
     r"""Skewness: which side the long tail is on.
 
     .. math:: g_1 = \frac{m_3}{m_2^{3/2}}, \quad m_r = \frac1n \sum_i (x_i - \bar x)^r
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     bias : bool
         False multiplies by the root of n (n - 1) over n - 2, which removes the bias for normal
@@ -596,13 +596,13 @@ def skew(x: ArrayLike, bias: bool = True, *, nan_policy: str = "raise") -> float
     >>> skew([1, 2, 3]), round(skew([1, 2, 4, 9]), 4)
     (0.0, 0.7684)
     """
-    n, m2, m3, _ = _moments(x, nan_policy, "skewness")
+    n, m2, m3, _ = _moments(a, nan_policy, "skewness")
     if not bias and n < 3:
         raise ValueError(f"bias=False needs at least 3 observations, got {n}")
     return float(m3 / m2**1.5 * (1 if bias else np.sqrt(n * (n - 1)) / (n - 2)))
 
 
-def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *,
+def kurtosis(a: ArrayLike, *, fisher: bool = True, bias: bool = True,
              nan_policy: str = "raise") -> float:
     r"""Excess kurtosis: how heavy the tails are beside those of a normal law.
 
@@ -610,7 +610,7 @@ def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *,
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     fisher : bool
         False leaves out the minus 3.
@@ -653,7 +653,7 @@ def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *,
     >>> round(kurtosis([1, 2, 3, 4]), 2), round(kurtosis([1, 2, 3, 4], fisher=False), 2)
     (-1.36, 1.64)
     """
-    n, m2, _, m4 = _moments(x, nan_policy, "kurtosis")
+    n, m2, _, m4 = _moments(a, nan_policy, "kurtosis")
     g2 = m4 / m2**2 - 3
     if not bias:
         if n < 4:
@@ -662,14 +662,14 @@ def kurtosis(x: ArrayLike, fisher: bool = True, bias: bool = True, *,
     return float(g2 if fisher else g2 + 3)
 
 
-def zscore(x: ArrayLike, ddof: float = 0, *, nan_policy: str = "raise") -> NDArray:
+def zscore(a: ArrayLike, *, ddof: float = 0, nan_policy: str = "raise") -> NDArray:
     r"""Distances from the mean, in standard deviations.
 
     .. math:: z_i = \frac{x_i - \bar x}{s}
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     ddof : float
         What is subtracted from n in the standard deviation; 0, as in SciPy and scikit-learn.
@@ -709,24 +709,24 @@ def zscore(x: ArrayLike, ddof: float = 0, *, nan_policy: str = "raise") -> NDArr
     >>> zscore([1, 2, 3]).round(4).tolist()
     [-1.2247, 0.0, 1.2247]
     """
-    kept = np.asarray(x)
-    values = _sample(x, "x", nan_policy, int(np.floor(ddof)) + 1)
+    kept = np.asarray(a)
+    values = _sample(a, "a", nan_policy, int(np.floor(ddof)) + 1)
     s = std(values, ddof)
     if s == 0:
-        _warn("x is constant; its z-scores are not defined")
+        _warn("a is constant; its z-scores are not defined")
     full = np.full(kept.shape, np.nan)
     full[~np.isnan(kept.astype(float))] = _centre(values) / s if s > 0 else np.nan
     return full.astype(kept.dtype, copy=False) if kept.dtype.kind == "f" else full
 
 # %% ../../nbs/math/statistics.ipynb #dfc27e3e
-def sem(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
+def sem(a: ArrayLike, *, ddof: float = 1, nan_policy: str = "raise") -> float:
     r"""Standard error of the mean: how much the mean of such a sample fluctuates.
 
     .. math:: \mathrm{se}(\bar x) = \frac{s}{\sqrt n}
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     ddof : float
         What is subtracted from n in the variance.
@@ -736,7 +736,7 @@ def sem(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     Returns
     -------
     float
-        In the unit of x.
+        In the unit of a.
 
     Raises
     ------
@@ -761,7 +761,7 @@ def sem(x: ArrayLike, ddof: float = 1, *, nan_policy: str = "raise") -> float:
     >>> round(sem([1, 2, 4, 9]), 4)
     1.7795
     """
-    x = _sample(x, "x", nan_policy)
+    x = _sample(a, "a", nan_policy)
     return std(x, ddof) / float(np.sqrt(x.size))
 
 
@@ -782,7 +782,7 @@ class DescribeResult(NamedTuple):
     kurtosis: float
 
 
-def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *,
+def describe(a: ArrayLike, *, ddof: float = 1, bias: bool = True,
              nan_policy: str = "raise") -> DescribeResult:
     r"""Count, range, mean, variance, skewness and kurtosis at once.
 
@@ -790,7 +790,7 @@ def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *,
 
     Parameters
     ----------
-    x : array_like, shape (n,)
+    a : array_like, shape (n,)
         The sample, in any unit.
     ddof : float
         What is subtracted from n in the variance.
@@ -826,9 +826,9 @@ def describe(x: ArrayLike, ddof: float = 1, bias: bool = True, *,
     >>> describe([1, 2, 3])[:4]
     (3, (1.0, 3.0), 2.0, 1.0)
     """
-    x = _sample(x, "x", nan_policy, int(np.floor(ddof)) + 1)
+    x = _sample(a, "a", nan_policy, int(np.floor(ddof)) + 1)
     return DescribeResult(x.size, (float(x.min()), float(x.max())), mean(x), var(x, ddof),
-                          skew(x, bias), kurtosis(x, bias=bias))
+                          skew(x, bias=bias), kurtosis(x, bias=bias))
 
 # %% ../../nbs/math/statistics.ipynb #d96d34e9
 @dataclass(frozen=True, eq=False)
@@ -989,7 +989,7 @@ class gaussian_kde:
     __call__ = pdf = evaluate
 
 # %% ../../nbs/math/statistics.ipynb #fe6feb93
-def cov(m: ArrayLike, y: ArrayLike | None = None, ddof: float = 1) -> NDArray:
+def cov(m: ArrayLike, y: ArrayLike | None = None, *, ddof: float = 1) -> NDArray:
     r"""Covariance matrix: how every two variables vary together.
 
     .. math:: s_{xy} = \frac{1}{n - \mathrm{ddof}} \sum_{i=1}^n (x_i - \bar x)(y_i - \bar y)
@@ -1883,7 +1883,7 @@ class BootstrapResult(NamedTuple):
     bootstrap_distribution: NDArray
     standard_error: float
 
-
+# %% ../../nbs/math/statistics.ipynb #8431ec5b
 def _over_rows(statistic: Callable) -> Callable:
     """`statistic` for samples in rows: called once if it knows `axis`, else row by row."""
     try:
@@ -2275,6 +2275,12 @@ def _no_more_likely(law: Any, k: int, low: int, high: int) -> float:
     return float(min(1.0, chance[chance <= law.pmf(k) * (1 + 1e-7)].sum()))
 
 
+def _exact_interval(k: int, n: int, alternative: str, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval, with one end only for a one-sided alternative."""
+    low, high = _clopper_pearson(k, n, (1 - level) / (2 if alternative == "two-sided" else 1))
+    return 0.0 if alternative == "less" else low, 1.0 if alternative == "greater" else high
+
+# %% ../../nbs/math/statistics.ipynb #53c6ebf2
 def binomtest(k: int, n: int, p: float = 0.5,
               alternative: str = "two-sided") -> SignificanceResult:
     r"""Exact test of a proportion.
@@ -2326,13 +2332,7 @@ def binomtest(k: int, n: int, p: float = 0.5,
         pvalue = law.cdf(k) if alternative == "less" else law.sf(k - 1)
     return SignificanceResult(k / n, pvalue, interval=partial(_exact_interval, k, n, alternative))
 
-
-def _exact_interval(k: int, n: int, alternative: str, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval, with one end only for a one-sided alternative."""
-    low, high = _clopper_pearson(k, n, (1 - level) / (2 if alternative == "two-sided" else 1))
-    return 0.0 if alternative == "less" else low, 1.0 if alternative == "greater" else high
-
-# %% ../../nbs/math/statistics.ipynb #53c6ebf2
+# %% ../../nbs/math/statistics.ipynb #f01c6616
 def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = None,
                       alternative: str = "two-sided") -> SignificanceResult:
     r"""z test of one proportion against a value, or of two against each other.
@@ -2387,8 +2387,7 @@ def proportions_ztest(count: ArrayLike, nobs: ArrayLike, value: float | None = N
                          f"got shapes {count.shape} and {nobs.shape}")
     pairs = [_counts(k, n) for k, n in zip(count, np.broadcast_to(nobs, count.shape))]
     if value is None and len(pairs) == 1:
-        raise ValueError(
-            "value, the proportion under the null hypothesis, is needed for one group")
+        raise ValueError("value, the proportion of the null hypothesis, is needed for one group")
     k, n = np.array(pairs).T
     alternative = {"smaller": "less", "larger": "greater"}.get(alternative, alternative)
     _choice(alternative, _SIDES, "alternative")
@@ -2477,10 +2476,8 @@ def chisquare(f_obs: ArrayLike, f_exp: ArrayLike | None = None,
         raise ValueError("f_obs and f_exp must have the same shape, "
                          f"got {observed.shape} and {expected.shape}")
     if not np.isclose(observed.sum(), expected.sum(), rtol=1e-8):
-        raise ValueError(
-            "f_obs and f_exp must have the same sum, got "
-            f"{observed.sum():g} and {expected.sum():g}"
-        )
+        raise ValueError("f_obs and f_exp must have the same sum, "
+                         f"got {observed.sum():g} and {expected.sum():g}")
     if (expected == 0).any():
         raise ValueError("every expected count must be positive; merge categories")
     df = observed.size - 1 - _whole(ddof, "ddof")
@@ -3077,14 +3074,15 @@ def _kolmogorov_sf(n: int, d: float) -> float:
 
 def _smirnov_sf(m: int, n: int, steps: int, alternative: str) -> float:
     """Exact probability that two mixed samples drift apart by `steps` / (m n)."""
-    q = np.zeros(m + 1)  # q[i] belongs to i of the first and s - i of the second
+    side = {"two-sided": np.abs, "greater": np.positive, "less": np.negative}[alternative]
+    q = np.zeros(m + 2)                     # q[i + 1]: i of the first sample, s - i of the second
     for s in range(m + n + 1):
-        i = np.arange(max(0, s - n), min(m, s) + 1)
-        drift = i * n - (s - i) * m
-        out = {"two-sided": np.abs(drift), "greater": drift, "less": -drift}[alternative] >= steps
-        before = np.where(i > 0, i * q[i - 1], 0) + (s - i) * q[i]
-        q[i] = np.where(out, 1.0, before / max(s, 1))
-    return float(q[m])
+        low, high = max(0, s - n), min(m, s) + 1
+        i = np.arange(low, high)
+        before = i * q[low:high] + (s - i) * q[low + 1:high + 1]
+        out = side(i * (m + n) - s * m) >= steps
+        q[low + 1:high + 1] = np.where(out, 1.0, before / max(s, 1))
+    return float(q[m + 1])
 
 # %% ../../nbs/math/statistics.ipynb #970807d5
 def ks_1samp(x: ArrayLike, cdf: Callable, args: tuple = (), alternative: str = "two-sided",
@@ -3505,14 +3503,13 @@ def power_ttest_ind(effect_size: float, nobs: float, alpha: float = 0.05) -> flo
     # the square of T has a noncentral F law
     return float(1 - special.ncfdtr(1, df, shift**2, cut**2))
 
-
+# %% ../../nbs/math/statistics.ipynb #156dcf53
 def _smallest(enough: Callable[[int], bool], start: int) -> int:
     """The smallest whole number from `start` on that is enough; more is enough too."""
     high = start
     while not enough(high):
         if high > 10**9:
-            raise ValueError(
-                "more than a billion observations would be needed; is the effect zero?")
+            raise ValueError("more than a billion observations needed; is the effect zero?")
         high *= 2
     low = max(start - 1, high // 2)
     while high - low > 1:

@@ -42,11 +42,11 @@ def test_summaries_are_scipys(name):
     x = DATA[name][0]
     pairs = [(S.mean(x), np.mean(x)), (S.median(x), np.median(x)), (S.var(x), np.var(x, ddof=1)),
              (S.var(x, ddof=0), np.var(x)), (S.std(x), np.std(x, ddof=1)), (S.std(x, 0), np.std(x)),
-             (S.sem(x), stats.sem(x)), (S.iqr(x), stats.iqr(x)), (S.iqr(x, (10, 90)), stats.iqr(x, rng=(10, 90))),
+             (S.sem(x), stats.sem(x)), (S.iqr(x), stats.iqr(x)), (S.iqr(x, rng=(10, 90)), stats.iqr(x, rng=(10, 90))),
              (S.skew(x), stats.skew(x)), (S.skew(x, bias=False), stats.skew(x, bias=False)),
              (S.kurtosis(x), stats.kurtosis(x)), (S.kurtosis(x, fisher=False), stats.kurtosis(x, fisher=False)),
              (S.kurtosis(x, bias=False), stats.kurtosis(x, bias=False)),
-             (S.kurtosis(x, False, False), stats.kurtosis(x, fisher=False, bias=False)),
+             (S.kurtosis(x, fisher=False, bias=False), stats.kurtosis(x, fisher=False, bias=False)),
              (S.median_abs_deviation(x), stats.median_abs_deviation(x)),
              (S.median_abs_deviation(x, scale="normal"), stats.median_abs_deviation(x, scale="normal")),
              (S.median_abs_deviation(x, scale=2.5), stats.median_abs_deviation(x, scale=2.5))]
@@ -64,7 +64,7 @@ def test_summaries_are_scipys(name):
 @pytest.mark.parametrize("ddof", [0, 1])
 def test_zscore(name, ddof):
     x = DATA[name][0]
-    np.testing.assert_allclose(S.zscore(x, ddof), stats.zscore(x, ddof=ddof), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(S.zscore(x, ddof=ddof), stats.zscore(x, ddof=ddof), rtol=1e-9, atol=1e-12)
     assert S.zscore(x.astype(np.float32)).dtype == np.float32 and S.zscore([1, 2, 3]).dtype == np.float64
 
 
@@ -193,8 +193,8 @@ def test_perfect_and_tiny_correlations():
 def test_cov_is_numpys(ddof):
     X = np.vstack([SEPAL, WIDTH, PETAL])
     np.testing.assert_allclose(S.cov(X, ddof=ddof), np.cov(X, ddof=ddof), rtol=1e-12)
-    np.testing.assert_allclose(S.cov(SEPAL, PETAL, ddof), np.cov(SEPAL, PETAL, ddof=ddof), rtol=1e-12)
-    np.testing.assert_allclose(S.cov(X, PETAL, ddof), np.cov(X, PETAL, ddof=ddof), rtol=1e-12)
+    np.testing.assert_allclose(S.cov(SEPAL, PETAL, ddof=ddof), np.cov(SEPAL, PETAL, ddof=ddof), rtol=1e-12)
+    np.testing.assert_allclose(S.cov(X, PETAL, ddof=ddof), np.cov(X, PETAL, ddof=ddof), rtol=1e-12)
     assert S.cov(SEPAL, ddof=ddof).shape == () and S.cov(SEPAL, ddof=ddof) == pytest.approx(np.cov(SEPAL, ddof=ddof))
 
 
@@ -880,7 +880,7 @@ def test_pairs(f):
 
 
 @pytest.mark.parametrize("f", [S.var, S.std, S.sem, S.describe, S.t_interval, lambda x: S.ttest_1samp(x, 0), S.gaussian_kde,
-                               lambda x: S.ttest_ind(x, [1, 2]), lambda x: S.levene(x, [1, 2]), lambda x: S.zscore(x, 1),
+                               lambda x: S.ttest_ind(x, [1, 2]), lambda x: S.levene(x, [1, 2]), lambda x: S.zscore(x, ddof=1),
                                lambda x: S.pearsonr(x, x), lambda x: S.cohen_d(x, [1, 2]), lambda x: S.bootstrap(x, np.mean)])
 def test_one_observation_has_no_spread(f):
     with pytest.raises(ValueError, match="at least 2 observations, got 1"):
@@ -971,7 +971,7 @@ def test_constant_data_that_differ():
     (lambda: S.levene([1, 2], [2, 3], center="mode"), "center"), (lambda: S.ks_1samp([1, 2], lambda x: 2 * x), "probabilities"),
     (lambda: S.ks_1samp([1, 2], lambda x: 0.5), "shape"), (lambda: S.ks_2samp([1, 2], [3], method="fast"), "method"),
     (lambda: S.quantile([1, 2], 1.1), "q must lie"), (lambda: S.quantile([1, 2], np.nan), "q must lie"),
-    (lambda: S.trim_mean([1, 2], 0.5), "proportiontocut"), (lambda: S.iqr([1, 2], (75, 25)), "rising"), (lambda: S.var([1, 2], -1), "ddof"),
+    (lambda: S.trim_mean([1, 2], 0.5), "proportiontocut"), (lambda: S.iqr([1, 2], rng=(75, 25)), "rising"), (lambda: S.var([1, 2], -1), "ddof"),
     (lambda: S.var([1, 2], 2), "at least 3"), (lambda: S.median_abs_deviation([1, 2], scale="n"), "scale"),
     (lambda: S.median_abs_deviation([1, 2], scale=0), "scale"), (lambda: S.gaussian_kde([1, 2], "best"), "bw_method"),
     (lambda: S.gaussian_kde([1, 2], -1), "bw_method"), (lambda: S.cov([1, 2, 3], [1, 2]), "same n"),
