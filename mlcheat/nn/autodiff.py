@@ -991,6 +991,8 @@ class _Elementwise:
         return _record("erf", _erf(self.data), (self, slope))
 
     def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None):
+        if isinstance(min, Tensor) or isinstance(max, Tensor):
+            raise ValueError("clip takes fixed bounds; for tensors as bounds use maximum and minimum")
         low, high = -np.inf if min is None else min, np.inf if max is None else max
         # on the bound it still counts as inside
         inside = (self.data >= low) & (self.data <= high)
@@ -1605,6 +1607,13 @@ class Tensor(_Elementwise, _Reductions, _Arrangements, _Products):
     Avoid when one input has many outputs: dual numbers take one pass. For speed on a GPU take a
     framework.
 
+    Operations: `+ - * / ** @` with NumPy's broadcasting, indexing, and the methods `exp`, `expm1`,
+    `log`, `log1p`, `sqrt`, `abs`, `sin`, `cos`, `tanh`, `sigmoid`, `softplus`, `relu`, `leaky_relu`,
+    `elu`, `gelu`, `erf`, `clip`; `sum`, `mean`, `var`, `max`, `min`, `prod`, `logsumexp`, `softmax`,
+    `log_softmax`; `reshape`, `transpose`, `expand_dims`, `squeeze`, `broadcast_to`, `flip`, `pad`,
+    `embedding`; `conv2d` (images n, height, width, channels; kernels height, width, channels,
+    filters), `max_pool2d`, `avg_pool2d`.
+
     References
     ----------
     Griewank and Walther, Evaluating Derivatives, 2nd edition, 2008, chapters 3 and 4.
@@ -1790,6 +1799,7 @@ _UFUNCS = {
         for n in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh")
     },
     np.absolute: Tensor.abs,
+    np.sign: lambda x: Tensor(np.sign(x.data)),      # flat between its jumps: no gradient
 }
 _FUNCTIONS = {
     np.shape: lambda x: x.shape,
@@ -1801,31 +1811,21 @@ _FUNCTIONS = {
     np.dot: operator.matmul,
     **{
         getattr(np, n): getattr(Tensor, n)
-        for n in (
-            "sum",
-            "mean",
-            "var",
-            "max",
-            "min",
-            "prod",
-            "reshape",
-            "transpose",
-            "expand_dims",
-            "squeeze",
-            "broadcast_to",
-            "flip",
-            "clip",
-        )
+        for n in ("sum mean var max min prod reshape transpose expand_dims squeeze broadcast_to "
+                  "flip clip").split()
     },
 }
 
 
-def _pull(out: Tensor, g: Tensor, create_graph: bool) -> dict[int, tuple[Tensor, Tensor]]:
-    """Send `g` back from `out`: (tensor, gradient) of everything recorded, by id."""
-    order = _order(out, lambda t: [p for p, _, _ in t._edges or ()])
+def _pull(out: Tensor, g: Tensor, create_graph: bool, leaves: Sequence[Tensor] = ()) -> dict:
+    """Send `g` back from `out`, no further than `leaves`: (tensor, gradient) by id."""
+    stop = {id(leaf) for leaf in leaves}
+    order = _order(out, lambda t: [p for p, _, _ in t._edges or () if id(t) not in stop])
     grads = {id(out): (out, g)}
     with _recording(create_graph):
         for tensor in reversed(order):
+            if id(tensor) in stop:
+                continue
             if tensor._edges is None:
                 raise RuntimeError(
                     f"the saved values of {tensor.op!r} were let go by an earlier backward();"
@@ -1939,7 +1939,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
                 " jacobian"
             )
         found = (
-            _pull(y, Tensor(np.ones(y.shape, y.dtype)), create_graph=nested)
+            _pull(y, Tensor(np.ones(y.shape, y.dtype)), nested, list(leaves.values()))
             if y.requires_grad
             else {}
         )
@@ -2043,7 +2043,7 @@ def vjp(f: Callable, *x: ArrayLike) -> tuple[NDArray, Callable]:
                 f"expected weights of the shape of the value, {y.shape}, got {u.shape}"
             )
         again = nested or (_RECORDING.get() and u.requires_grad)
-        found = _pull(y, u, again) if y.requires_grad else {}
+        found = _pull(y, u, again, leaves) if y.requires_grad else {}
         grads = [found[id(leaf)][1] if id(leaf) in found else _zeros(leaf) for leaf in leaves]
         return tuple(g if again else g.numpy() for g in grads)
 
@@ -2125,10 +2125,6 @@ def check_gradients(f: Callable, *arrays: ArrayLike, eps: float = 1e-6, rtol: fl
     Avoid when the point lies on a kink: differences then average the two sides. Or with many
     inputs: two runs each.
 
-    References
-    ----------
-    Griewank and Walther, Evaluating Derivatives, 2nd edition, 2008, section 8.
-
     Examples
     --------
     >>> check_gradients(lambda x: x.tanh(), [0.5, -1.0]) < 1e-8
@@ -2194,29 +2190,32 @@ class Dual:
     """
 
     def __init__(self, value: ArrayLike, deriv: ArrayLike = 0.0):
-        self.value, self.deriv = _real(value), _real(deriv)
+        self.value = _real(value)
+        if isinstance(deriv, (int, float)):
+            deriv = np.full(self.value.shape, deriv, self.value.dtype)
+        self.deriv = _real(deriv)
         if self.deriv.shape != self.value.shape:
             if not _stretches(self.deriv.shape, self.value.shape):
                 raise ValueError(
                     f"deriv of shape {self.deriv.shape} does not fit value of shape"
                     f" {self.value.shape}"
                 )
-            self.deriv = self.deriv + np.zeros(self.value.shape)
+            self.deriv = self.deriv + np.zeros(self.value.shape, self.value.dtype)
 
     def __add__(self, other):
-        other = _dual(other)
+        other = _dual(other, self)
         return Dual(self.value + other.value, self.deriv + other.deriv)
 
     def __sub__(self, other):
-        other = _dual(other)
+        other = _dual(other, self)
         return Dual(self.value - other.value, self.deriv - other.deriv)
 
     def __mul__(self, other):
-        other = _dual(other)
+        other = _dual(other, self)
         return Dual(self.value * other.value, self.deriv * other.value + self.value * other.deriv)
 
     def __truediv__(self, other):
-        other = _dual(other)
+        other = _dual(other, self)
         ratio = self.value / other.value
         return Dual(ratio, (self.deriv - ratio * other.deriv) / other.value)
 
@@ -2228,33 +2227,33 @@ class Dual:
                 p.value * self.value ** (p.value - 1) * self.deriv
                 + y * np.log(self.value) * p.deriv,
             )
-        p = np.asarray(p, dtype=float)
-        return Dual(self.value ** p, p * self.value ** (np.where(p == 0, 1, p) - 1) * self.deriv)
+        safe = (p or 1.0) if np.ndim(p) == 0 else np.where(np.equal(p, 0), 1, p)   # 0 has slope 0
+        return Dual(self.value**p, p * self.value ** (safe - 1) * self.deriv)
 
     def __matmul__(self, other):
-        other = _dual(other)
+        other = _dual(other, self)
         return Dual(self.value @ other.value, self.deriv @ other.value + self.value @ other.deriv)
 
     def __neg__(self):
         return Dual(-self.value, -self.deriv)
 
     def __radd__(self, other):
-        return _dual(other) + self
+        return _dual(other, self) + self
 
     def __rsub__(self, other):
-        return _dual(other) - self
+        return _dual(other, self) - self
 
     def __rmul__(self, other):
-        return _dual(other) * self
+        return _dual(other, self) * self
 
     def __rtruediv__(self, other):
-        return _dual(other) / self
+        return _dual(other, self) / self
 
     def __rpow__(self, other):
-        return _dual(other) ** self
+        return _dual(other, self) ** self
 
     def __rmatmul__(self, other):
-        return _dual(other) @ self
+        return _dual(other, self) @ self
 
     def exp(self):
         y = np.exp(self.value)
@@ -2281,9 +2280,7 @@ class Dual:
         return Dual(np.maximum(self.value, 0.0), (self.value > 0) * self.deriv)
 
     def abs(self):
-        return Dual(
-            np.abs(self.value), ((self.value > 0) * 1.0 - (self.value < 0) * 1.0) * self.deriv
-        )
+        return Dual(np.abs(self.value), np.sign(self.value) * self.deriv)
 
     def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False):
         return Dual(
@@ -2339,7 +2336,8 @@ class Dual:
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options or ufunc not in _DUALS:
             return NotImplemented
-        return _DUALS[ufunc](*map(_dual, inputs))
+        like = next(i for i in inputs if isinstance(i, Dual))
+        return _DUALS[ufunc](*(_dual(i, like) for i in inputs))
 
     def __array_function__(self, function, types, args, options):
         method = {
@@ -2380,8 +2378,12 @@ def _real(value: Any) -> Any:
     return array if array.dtype.kind == "f" else array.astype(float)
 
 
-def _dual(value: Any) -> Dual:
-    return value if isinstance(value, Dual) else Dual(value)
+def _dual(value: Any, like: Dual | None = None) -> Dual:
+    """`value` as a dual number; a Python number takes the dtype of `like`."""
+    if isinstance(value, Dual):
+        return value
+    weak = like is not None and isinstance(value, (int, float)) and not isinstance(value, np.floating)
+    return Dual(np.asarray(value, like.value.dtype) if weak else value)
 
 # %% ../../nbs/nn/autodiff.ipynb #2dbed44b
 def derivative(f: Callable, x: ArrayLike) -> float | NDArray:

@@ -32,7 +32,7 @@ __all__ = ['KINDS', 'check_targets', 'mean_squared_error', 'mean_squared_error_p
 
 # %% ../../nbs/nn/losses.ipynb #a7bce40d
 def _real(x: ArrayLike, name: str) -> NDArray[np.floating]:
-    """`x` as a real array with at least one axis, not empty, free of nan; a floating dtype is kept."""
+    """`x` as a real array with at least one axis, not empty, free of nan, its dtype kept."""
     x = np.asarray(x)
     if x.dtype.kind in "iub":
         x = x.astype(np.float64)
@@ -56,16 +56,17 @@ def _axis(axis: int, shape: tuple[int, ...]) -> int:
 
 
 def _row_sums(x: NDArray) -> NDArray:
-    """Sums along the last axis; a matrix product is several times faster than a sum of short rows."""
-    return x.sum(axis=-1) if x.dtype.itemsize < 4 else x @ np.ones(x.shape[-1], x.dtype)
+    """Sums along the last axis; along a short one einsum is several times as fast as sum."""
+    short = x.shape[-1] <= 1000 and x.dtype in (np.float32, np.float64)
+    return np.einsum("...i->...", x) if short else x.sum(axis=-1)
 
 
 def _within(x: NDArray, name: str, low: float, high: float, hint: str) -> None:
     """Raise a `ValueError` when an entry lies outside [low, high] by more than rounding."""
     slack = max(1e-6, 4 * np.finfo(x.dtype).eps)
     if x.min() < low - slack or x.max() > high + slack:
-        raise ValueError(f"{name} must lie between {low:g} and {high:g}, got values from {x.min():.6g} "
-                         f"to {x.max():.6g}; {hint}")
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, got values from "
+                         f"{x.min():.6g} to {x.max():.6g}; {hint}")
 
 
 def _sums_to_one(x: NDArray, axis: int) -> NDArray:
@@ -82,9 +83,10 @@ def _labels(y_true: ArrayLike, y_pred: NDArray, axis: int,
     if y_true.dtype.kind not in "iubf":
         raise TypeError(f"y_true must hold class numbers, got an array of dtype {y_true.dtype}")
     if y_true.shape != wanted:
-        hint = "; for one-hot rows use categorical_crossentropy" if y_true.shape == y_pred.shape else ""
-        raise ValueError(f"y_true must have shape {wanted}, one class number for each row of y_pred "
-                         f"of shape {y_pred.shape}, got {y_true.shape}{hint}")
+        same = y_true.shape == y_pred.shape
+        hint = "; for one-hot rows use categorical_crossentropy" if same else ""
+        raise ValueError(f"y_true must have shape {wanted}, one class number for each row of "
+                         f"y_pred of shape {y_pred.shape}, got {y_true.shape}{hint}")
     labels = y_true if ignore_class is None else np.where(y_true == ignore_class, 0, y_true)
     if labels.dtype.kind == "f":
         if np.isnan(labels).any():
@@ -230,7 +232,8 @@ def _parameter(value: float, name: str, low: float, high: float, ends: str = "()
     single = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not single or not ((low < value or (ends[0] == "[" and value == low))
                           and (value < high or (ends[1] == "]" and value == high))):
-        raise ValueError(f"{name} must be a number in {ends[0]}{low:g}, {high:g}{ends[1]}, got {value!r}")
+        interval = f"{ends[0]}{low:g}, {high:g}{ends[1]}"
+        raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
     return float(value)
 
 # %% ../../nbs/nn/losses.ipynb #77d6a1ac
@@ -267,7 +270,7 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float
 
     Notes
     -----
-    The unit of the loss is the square of the unit of the targets. The minimising constant is the mean.
+    Its unit is the square of the unit of the targets. The minimising constant is the mean.
 
     Use when the noise is about normal, or the mean is wanted.
     Avoid when a few targets are far off: they pull the whole fit.
@@ -357,7 +360,7 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floa
     The loss has the unit of the targets. The minimising constant is the median.
 
     Use when outliers should not decide, or the median is wanted.
-    Avoid when the mean is wanted, or gradient descent must settle: its step does not shrink near the minimum.
+    Avoid when the mean is wanted, or gradient descent must settle: its slope does not shrink.
 
     References
     ----------
@@ -428,7 +431,7 @@ def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.
     Returns
     -------
     ndarray, shape (...)
-        One root for each example, taken over its k entries. For m numbers in one list pass shape (m,).
+        One root for each example, over its k entries. For m numbers in one list pass shape (m,).
 
     Raises
     ------
@@ -500,7 +503,7 @@ def root_mean_squared_error_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArr
 
 # %% ../../nbs/nn/losses.ipynb #9aec1b1d
 def _root_mean_square(r: NDArray) -> NDArray:
-    """Root of the mean square along the last axis, which is kept; scaled so that no square overflows."""
+    """Root of the mean square along the last axis, which is kept; no square overflows."""
     top = np.abs(r).max(axis=-1, keepdims=True)
     scale = np.where((top == 0) | np.isinf(top), r.dtype.type(1), top)
     return scale * np.sqrt(np.mean((r / scale) ** 2, axis=-1, keepdims=True))
@@ -533,7 +536,7 @@ def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDAr
 
     Notes
     -----
-    A target of 0 is taken as 1e-7, so its error counts ten million times. Low forecasts cost at most 100.
+    A target of 0 counts as 1e-7, and its error ten million times. Low forecasts cost at most 100.
 
     Use when errors are judged in percent and all targets are far from 0.
     Avoid when targets come near 0, or low forecasts must not be favoured.
@@ -693,7 +696,8 @@ def _log_residual(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray, NDArra
     """Difference of the log(1 + y), and its slope by the prediction."""
     y_true, y_pred = check_targets(y_true, y_pred)
     if y_true.min() < 0:
-        raise ValueError(f"y_true must be at least 0 for a logarithmic error, got {y_true.min():.6g}")
+        raise ValueError("y_true must be at least 0 for a logarithmic error, "
+                         f"got {y_true.min():.6g}")
     guess = np.maximum(y_pred, _tiny(y_pred))
     d = np.log1p(guess) - np.log1p(np.maximum(y_true, _tiny(y_pred)))
     return d, (y_pred >= _tiny(y_pred)) / (1 + guess)
@@ -727,7 +731,7 @@ def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> NDArray[n
 
     Notes
     -----
-    Without bound on delta it is half the squared error; as delta goes to 0, L / delta is the absolute error.
+    With delta = inf it is half the squared error; as delta nears 0, L / delta nears the MAE.
 
     Use when targets have outliers that you do not want to delete.
     Avoid when the outliers are the point, or exactly the mean or the median is wanted.
@@ -820,14 +824,14 @@ def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
 
     Notes
     -----
-    It nears |r| - log 2 for large residuals and r**2 / 2 for small ones, and is accurate at both ends.
+    It nears |r| - log 2 for large residuals, r**2 / 2 for small ones, accurate at both ends.
 
     Use when a robust loss with a second derivative is wanted.
     Avoid when residuals are not of the order of 1: the bend sits at 1, in the unit of the targets.
 
     References
     ----------
-    Green, Bayesian reconstructions from emission tomography data using a modified EM algorithm, 1990.
+    Green, Bayesian reconstructions from emission tomography data, 1990.
 
     Examples
     --------
@@ -871,7 +875,7 @@ def log_cosh_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]
 
     References
     ----------
-    Green, Bayesian reconstructions from emission tomography data using a modified EM algorithm, 1990.
+    Green, Bayesian reconstructions from emission tomography data, 1990.
 
     Examples
     --------
@@ -913,7 +917,7 @@ def quantile_loss(y_true: ArrayLike, y_pred: ArrayLike, q: float = 0.5) -> NDArr
     -----
     Fit two quantiles, such as 0.05 and 0.95, and you have an interval for single observations.
 
-    Use when a bound matters more than the centre: stock levels, arrival times, prediction intervals.
+    Use when a bound matters more than the centre: stock, arrival times, prediction intervals.
     Avoid when the quantile is so extreme that hardly any target lies beyond it.
 
     References
@@ -930,7 +934,8 @@ def quantile_loss(y_true: ArrayLike, y_pred: ArrayLike, q: float = 0.5) -> NDArr
     return np.mean(np.maximum(-q * r, (1 - q) * r), axis=-1)
 
 
-def quantile_loss_prime(y_true: ArrayLike, y_pred: ArrayLike, q: float = 0.5) -> NDArray[np.floating]:
+def quantile_loss_prime(y_true: ArrayLike, y_pred: ArrayLike,
+                        q: float = 0.5) -> NDArray[np.floating]:
     r"""Gradient of `quantile_loss`: -q below the target, 1 - q above it, 0 on it, over k.
 
     .. math:: \frac{\partial L}{\partial \hat y_j} = \frac{1}{k} ([\hat y_j > y_j] (1 - q) - [\hat y_j < y_j] q)
@@ -979,7 +984,7 @@ def quantile_loss_prime(y_true: ArrayLike, y_pred: ArrayLike, q: float = 0.5) ->
 def _clip(p: NDArray, eps: float, *, top: bool = True) -> tuple[NDArray, NDArray]:
     """`p` inside [eps, 1 - eps] (or [eps, 1]), and a mask: 1 where nothing was clipped."""
     eps = _parameter(eps, "eps", 0, 0.5, "[)")
-    if eps > 0:                             # so that 1 - eps is below 1, and 1 / eps finite, in every dtype
+    if eps > 0:                             # 1 - eps < 1 and 1 / eps finite, in all dtypes
         eps = max(eps, float(np.finfo(p.dtype).epsneg if top else np.finfo(p.dtype).tiny))
     low, high = p.dtype.type(eps), p.dtype.type(1 - eps if top else 1)
     return np.clip(p, low, high), ((p >= low) & (p <= high)).astype(p.dtype)
@@ -1137,11 +1142,11 @@ def binary_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike, from_logits:
     return np.moveaxis(g / g.shape[-1], -1, axis)
 
 # %% ../../nbs/nn/losses.ipynb #74d648f6
-def _shares(p: NDArray, eps: float, *, top: bool = True) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _shares(p: NDArray, eps: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Rows divided by their sums; those clipped; where nothing was clipped; the sums."""
     total = _row_sums(p)[..., None]
     q = p / total
-    clipped, inside = _clip(q, eps, top=top)
+    clipped, inside = _clip(q, eps)
     return q, clipped, inside, total
 
 
@@ -1203,8 +1208,8 @@ def categorical_crossentropy(y_true: ArrayLike, y_pred: ArrayLike, from_logits: 
     -----
     Rows of probabilities are divided by their sum. The loss is in nats; divide by log 2 for bits.
 
-    Use when exactly one of k classes is true, and targets are rows: one-hot, smoothed, mixed or a teacher's.
-    Avoid when targets are class numbers (use the sparse form), or several classes can be true at once.
+    Use when exactly one of k classes is true, and targets are rows: one-hot, smoothed or mixed.
+    Avoid when targets are class numbers (use the sparse form), or several classes can be true.
 
     References
     ----------
@@ -1212,7 +1217,8 @@ def categorical_crossentropy(y_true: ArrayLike, y_pred: ArrayLike, from_logits: 
 
     Examples
     --------
-    >>> categorical_crossentropy([[0, 1, 0], [0, 0, 1]], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
+    >>> rows = [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]
+    >>> categorical_crossentropy([[0, 1, 0], [0, 0, 1]], rows).round(4)
     array([0.0513, 2.3026])
     """
     y, p = check_targets(y_true, y_pred, "categorical", axis=axis, from_logits=from_logits)
@@ -1262,7 +1268,7 @@ def categorical_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike, from_lo
 
     Notes
     -----
-    By the probabilities it is 1 - y / p for rows that sum to 1: the division by the sum is part of the loss.
+    By the probabilities it is 1 - y / p for rows that sum to 1: the loss divides by the sum.
 
     Use when a gradient starts from a cross-entropy with rows as targets.
     Avoid when there are logits: ask for their gradient, which stays bounded.
@@ -1293,7 +1299,7 @@ def categorical_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike, from_lo
 # %% ../../nbs/nn/losses.ipynb #a3d86e3c
 def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | None = None,
                         gradient: bool = True) -> tuple[NDArray, NDArray | None]:
-    """Losses of logits (n, k), and the gradient of the losses times `scale`; label -1 is left out."""
+    """Losses of logits (n, k), and their gradient times `scale`; label -1 is left out."""
     rows, kept = np.arange(len(z)), labels >= 0
     e = z - z.max(axis=1)[:, None]
     losses = -e[rows, labels]
@@ -1302,7 +1308,7 @@ def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | None = Non
     losses += np.log(total)
     scale = np.ones(len(z), z.dtype) if scale is None else scale
     if not kept.all():
-        losses, scale = np.where(kept, losses, z.dtype.type(0)), np.where(kept, scale, z.dtype.type(0))
+        losses, scale = (np.where(kept, a, z.dtype.type(0)) for a in (losses, scale))
     if not gradient:
         return losses, None
     e *= (scale / total)[:, None]                          # in place: the probabilities, scaled
@@ -1351,9 +1357,9 @@ def sparse_categorical_crossentropy(y_true: ArrayLike, y_pred: ArrayLike,
 
     Notes
     -----
-    Rows of probabilities are divided by their sum. The loss is in nats; divide by log 2 for bits.
+    Rows of probabilities are divided by their sum. `ignore_class` masks padding.
 
-    Use when exactly one of k classes is true and targets are class numbers; ignore_class masks padding.
+    Use when exactly one of k classes is true and targets are class numbers.
     Avoid when targets are soft: the categorical form takes rows.
 
     References
@@ -1441,8 +1447,9 @@ def sparse_categorical_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike,
 
 # %% ../../nbs/nn/losses.ipynb #5991ae59
 def _focal_parts(y_true, y_pred, balancing, alpha, gamma, from_logits, smoothing, axis, eps):
-    """What value and gradient share: labels, probabilities, 1 - p_t, surprise, class weights, mask."""
-    alpha, gamma = _parameter(alpha, "alpha", 0, 1, "[]"), _parameter(gamma, "gamma", 0, np.inf, "[)")
+    """What value and gradient share: y, p, 1 - p, 1 - p_t, surprise, class weights, mask."""
+    alpha = _parameter(alpha, "alpha", 0, 1, "[]")
+    gamma = _parameter(gamma, "gamma", 0, np.inf, "[)")
     y, p = check_targets(y_true, y_pred, "binary", axis=axis, from_logits=from_logits)
     y, p = _last(axis, y, p)
     y = _smooth(y, smoothing, 2)
@@ -1504,7 +1511,7 @@ def binary_focal_crossentropy(y_true: ArrayLike, y_pred: ArrayLike,
     With gamma = 0 and no balancing it is the binary cross-entropy.
 
     Use when one label is rare and most examples are easy, as in object detection.
-    Avoid when calibrated probabilities are wanted, or labels are noisy: it works hardest on the wrong ones.
+    Avoid when calibrated probabilities are wanted, or labels are noisy: wrong ones count most.
 
     References
     ----------
@@ -1515,8 +1522,8 @@ def binary_focal_crossentropy(y_true: ArrayLike, y_pred: ArrayLike,
     >>> binary_focal_crossentropy([1], [0.9]).round(8)
     np.float64(0.00105361)
     """
-    _, _, _, u, surprise, weight, _ = _focal_parts(
-        y_true, y_pred, apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis, eps)
+    _, _, _, u, surprise, weight, _ = _focal_parts(y_true, y_pred, apply_class_balancing, alpha,
+                                                   gamma, from_logits, label_smoothing, axis, eps)
     return np.mean(weight * u**gamma * surprise, axis=-1)
 
 
@@ -1577,8 +1584,9 @@ def binary_focal_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike,
     >>> binary_focal_crossentropy_prime([1], [0.0], from_logits=True).round(4)
     array([-0.2983])
     """
-    y, p, q, u, surprise, weight, inside = _focal_parts(
-        y_true, y_pred, apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis, eps)
+    y, p, q, u, surprise, weight, inside = _focal_parts(y_true, y_pred, apply_class_balancing,
+                                                        alpha, gamma, from_logits,
+                                                        label_smoothing, axis, eps)
     with np.errstate(all="ignore"):
         fading = gamma * np.where(u > 0, u ** (gamma - 1), u) * (1 - 2 * y) * surprise
         slope = p * q                                       # of the sigmoid
@@ -1604,7 +1612,8 @@ def _distribution(q: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     return q / total, total, off
 
 # %% ../../nbs/nn/losses.ipynb #4935adcd
-def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *,
+                  eps: float = 1e-7) -> NDArray[np.floating]:
     r"""Kullback-Leibler divergence: the extra surprise of believing q when p is true.
 
     .. math:: KL(p \| q) = \sum_i p_i \log \frac{p_i}{q_i}
@@ -1653,7 +1662,8 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) ->
     return _rel_entr(p, _clip(_distribution(q)[0], eps, top=False)[0]).sum(axis=-1)
 
 
-def kl_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
+def kl_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *,
+                        eps: float = 1e-7) -> NDArray[np.floating]:
     r"""Gradient of `kl_divergence` by the predicted distribution.
 
     .. math:: \frac{\partial KL}{\partial q_i} = -\frac{p_i}{q_i}
@@ -1684,7 +1694,7 @@ def kl_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e
     The entries of q count as free; the softmax before them takes care of their sum.
 
     Use when a gradient starts from a Kullback-Leibler divergence.
-    Avoid when q comes from logits: the gradient by them is q - p, see `categorical_crossentropy_prime`.
+    Avoid when q comes from logits: use `categorical_crossentropy_prime`, which gives q - p.
 
     References
     ----------
@@ -1703,7 +1713,8 @@ def kl_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e
     return np.where(off, _through_sum(g, q, total), g) if off.any() else g
 
 # %% ../../nbs/nn/losses.ipynb #e431e147
-def js_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
+def js_divergence(y_true: ArrayLike, y_pred: ArrayLike, *,
+                  eps: float = 1e-7) -> NDArray[np.floating]:
     r"""Jensen-Shannon divergence: symmetric, between 0 and log 2.
 
     .. math:: JS(p, q) = \tfrac12 KL(p \| m) + \tfrac12 KL(q \| m), \quad m = \tfrac12 (p + q)
@@ -1735,7 +1746,7 @@ def js_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) ->
     value is exact.
 
     Use when two distributions are compared and neither is the truth.
-    Avoid when they hardly overlap and a gradient is wanted: it is then about 0, the trouble of early GANs.
+    Avoid when they hardly overlap and a gradient is wanted: it is about 0, as in early GANs.
 
     References
     ----------
@@ -1752,7 +1763,8 @@ def js_divergence(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) ->
     return 0.5 * (_rel_entr(p, m) + _rel_entr(q, m)).sum(axis=-1)
 
 
-def js_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
+def js_divergence_prime(y_true: ArrayLike, y_pred: ArrayLike, *,
+                        eps: float = 1e-7) -> NDArray[np.floating]:
     r"""Gradient of `js_divergence` by the predicted distribution.
 
     .. math:: \frac{\partial JS}{\partial q_i} = \tfrac12 \log \frac{q_i}{m_i}
@@ -1887,7 +1899,7 @@ def hinge_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
     array([ 0. , -0.5])
     """
     t, s = check_targets(y_true, y_pred, "hinge")
-    return -t * (t * s < 1) / t.shape[-1] + s.dtype.type(0)
+    return np.where(t * s < 1, -t, t.dtype.type(0)) / t.shape[-1]
 
 
 @np.errstate(over="ignore")
@@ -1974,7 +1986,8 @@ def squared_hinge_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floa
     array([ 0. , -0.5])
     """
     t, s = check_targets(y_true, y_pred, "hinge")
-    return -2 / t.shape[-1] * t * np.maximum(1 - t * s, 0) + s.dtype.type(0)
+    missing = 1 - t * s
+    return np.where(missing > 0, -2 * t * missing, t.dtype.type(0)) / t.shape[-1]
 
 # %% ../../nbs/nn/losses.ipynb #3b04cbc2
 def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
@@ -2010,7 +2023,7 @@ def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floati
 
     References
     ----------
-    Crammer and Singer, On the algorithmic implementation of multiclass kernel-based vector machines, 2001.
+    Crammer and Singer, On the algorithmic implementation of multiclass vector machines, 2001.
 
     Examples
     --------
@@ -2018,7 +2031,8 @@ def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floati
     np.float64(0.8)
     """
     y, s = check_targets(y_true, y_pred, "one-hot")
-    right, wrong = np.sum(s, axis=-1, where=y == 1), np.where(y == 1, s.dtype.type(0), s).max(axis=-1)
+    right = np.sum(s, axis=-1, where=y == 1)
+    wrong = np.where(y == 1, s.dtype.type(0), s).max(axis=-1)
     return np.maximum(wrong - right + 1, 0)
 
 
@@ -2055,7 +2069,7 @@ def categorical_hinge_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.
 
     References
     ----------
-    Crammer and Singer, On the algorithmic implementation of multiclass kernel-based vector machines, 2001.
+    Crammer and Singer, On the algorithmic implementation of multiclass vector machines, 2001.
 
     Examples
     --------
@@ -2066,7 +2080,7 @@ def categorical_hinge_prime(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.
     others = np.where(y == 1, s.dtype.type(0), s)
     best = np.arange(s.shape[-1]) == others.argmax(axis=-1)[..., None]
     active = categorical_hinge(y, s)[..., None] > 0
-    return active * (best * (1 - y) - y) + s.dtype.type(0)
+    return np.where(active, best * (1 - y) - y, s.dtype.type(0))
 
 # %% ../../nbs/nn/losses.ipynb #d42c60af
 def poisson(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
@@ -2095,7 +2109,7 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArr
 
     Notes
     -----
-    eps, 1e-7 unless told, keeps the logarithm finite at a rate of 0. The minimising constant is the mean.
+    eps keeps the logarithm finite at a rate of 0. The minimising constant is the mean.
 
     Use when targets are counts and the spread grows with the mean.
     Avoid when counts spread far more than their mean says.
@@ -2117,7 +2131,8 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArr
         return np.mean(rate - np.where(y == 0, y, y * np.log(rate + shift)), axis=-1)
 
 
-def poisson_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) -> NDArray[np.floating]:
+def poisson_prime(y_true: ArrayLike, y_pred: ArrayLike, *,
+                  eps: float = 1e-7) -> NDArray[np.floating]:
     r"""Gradient of `poisson` by the rates.
 
     .. math:: \frac{\partial L}{\partial \hat y_j} = \frac{1}{k} (1 - \frac{y_j}{\hat y_j + \epsilon})
@@ -2162,7 +2177,7 @@ def poisson_prime(y_true: ArrayLike, y_pred: ArrayLike, *, eps: float = 1e-7) ->
 
 # %% ../../nbs/nn/losses.ipynb #d8745e61
 def _unit(x: NDArray) -> tuple[NDArray, NDArray]:
-    """Vectors of length 1 along the last axis (0 stays 0), and their lengths; squares cannot overflow."""
+    """Vectors of length 1 along the last axis (0 stays 0), and their lengths, without overflow."""
     top = np.abs(x).max(axis=-1, keepdims=True)
     if np.isinf(top).any():
         raise ValueError("y_pred must be finite, got inf")
@@ -2217,7 +2232,8 @@ def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> N
     return -_row_sums(_unit(y)[0] * _unit(p)[0])
 
 
-def cosine_similarity_prime(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> NDArray[np.floating]:
+def cosine_similarity_prime(y_true: ArrayLike, y_pred: ArrayLike,
+                            axis: int = -1) -> NDArray[np.floating]:
     r"""Gradient of `cosine_similarity`: at right angles to the prediction.
 
     .. math:: \frac{\partial L}{\partial \hat y} = -\frac{1}{\|\hat y\|} (\frac{y}{\|y\|} + L \frac{\hat y}{\|\hat y\|})
@@ -2293,7 +2309,7 @@ def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: int | tuple[int, ...] | Non
     Returns
     -------
     ndarray
-        One loss for what is left of the shape after the axes `axis`; a single number when `axis` is None.
+        One loss for what is left of the shape without `axis`; one number when `axis` is None.
 
     Raises
     ------
@@ -2374,7 +2390,7 @@ def _factors(losses: NDArray, kept: NDArray | None, sample_weight: ArrayLike | N
     else:
         w = np.asarray(sample_weight)
         if w.dtype.kind not in "iubf":
-            raise TypeError(f"sample_weight must hold real numbers, got an array of dtype {w.dtype}")
+            raise TypeError(f"sample_weight must hold real numbers, got dtype {w.dtype}")
         if w.shape != losses.shape[:w.ndim]:
             hint = "; a vector is one example, as in Keras: n examples are a column of shape (n, 1)"
             raise ValueError(f"sample_weight of shape {w.shape} does not fit the losses of shape "
@@ -2410,7 +2426,8 @@ class Loss:
     fn : str or callable
         A loss of this chapter, by name or as a function.
     reduction : str or None
-        `"sum_over_batch_size"` (or `"mean"`), `"sum"`, `"mean_with_sample_weight"`, or None (or `"none"`).
+        `"sum_over_batch_size"` (or `"mean"`), `"sum"`, `"mean_with_sample_weight"`, or None (or
+        `"none"`).
     name : str, optional
         What the loss is called, in logs for example; the name of the function unless told.
     **options
@@ -2418,6 +2435,8 @@ class Loss:
 
     Raises
     ------
+    TypeError
+        If `fn` is a Loss already.
     ValueError
         If the function, an option or the reduction is unknown.
 
@@ -2442,6 +2461,8 @@ class Loss:
     def __init__(self, fn: str | Callable, reduction: str | None = "sum_over_batch_size",
                  name: str | None = None, **options):
         self.fn, self.fn_prime = get(fn), get_prime(fn)
+        if isinstance(self.fn, Loss):
+            raise TypeError(f"expected a loss function, got {self.fn!r}, which is a Loss already")
         if reduction not in _REDUCTIONS:
             known = ", ".join(map(repr, _REDUCTIONS))
             raise ValueError(f"reduction must be one of {known}, got {reduction!r}")
@@ -2477,7 +2498,7 @@ class Loss:
         return self.value_and_gradient(y_true, y_pred, sample_weight)[1]
 
     def value_and_gradient(self, y_true: ArrayLike, y_pred: ArrayLike,
-                           sample_weight: ArrayLike | None = None) -> tuple[float | NDArray, NDArray]:
+                           sample_weight: ArrayLike | None = None) -> tuple:
         """What `__call__` and `gradient` return, together."""
         losses = np.asarray(self.fn(y_true, y_pred, **self.options))
         value, factors = self._reduce(losses, y_true, sample_weight)
@@ -2625,8 +2646,8 @@ class Huber(Loss):
     1.3125
     """
 
-    def __init__(self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size",
-                 name: str = "huber_loss"):
+    def __init__(self, delta: float = 1.0,
+                 reduction: str | None = "sum_over_batch_size", name: str = "huber_loss"):
         super().__init__(huber, reduction, name, delta=delta)
 
 
@@ -2651,7 +2672,8 @@ class LogCosh(Loss):
     0.0
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "log_cosh"):
+    def __init__(self, reduction: str | None = "sum_over_batch_size",
+                 name: str = "log_cosh"):
         super().__init__(log_cosh, reduction, name)
 
 
@@ -2682,8 +2704,9 @@ class BinaryCrossentropy(Loss):
     500.0
     """
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
-                 reduction: str | None = "sum_over_batch_size", name: str = "binary_crossentropy"):
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0,
+                 axis: int = -1, reduction: str | None = "sum_over_batch_size",
+                 name: str = "binary_crossentropy"):
         super().__init__(binary_crossentropy, reduction, name, from_logits=from_logits,
                          label_smoothing=label_smoothing, axis=axis)
 
@@ -2722,8 +2745,9 @@ class BinaryFocalCrossentropy(Loss):
     """
 
     def __init__(self, apply_class_balancing: bool = False, alpha: float = 0.25,
-                 gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
-                 reduction: str | None = "sum_over_batch_size", name: str = "binary_focal_crossentropy"):
+                 gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0,
+                 axis: int = -1, reduction: str | None = "sum_over_batch_size",
+                 name: str = "binary_focal_crossentropy"):
         super().__init__(binary_focal_crossentropy, reduction, name,
                          apply_class_balancing=apply_class_balancing, alpha=alpha, gamma=gamma,
                          from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
@@ -2756,8 +2780,9 @@ class CategoricalCrossentropy(Loss):
     10000.0
     """
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
-                 reduction: str | None = "sum_over_batch_size", name: str = "categorical_crossentropy"):
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0,
+                 axis: int = -1, reduction: str | None = "sum_over_batch_size",
+                 name: str = "categorical_crossentropy"):
         super().__init__(categorical_crossentropy, reduction, name, from_logits=from_logits,
                          label_smoothing=label_smoothing, axis=axis)
 
@@ -2859,7 +2884,8 @@ class Hinge(Loss):
     0.25
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "hinge"):
+    def __init__(self, reduction: str | None = "sum_over_batch_size",
+                 name: str = "hinge"):
         super().__init__(hinge, reduction, name)
 
 
@@ -2936,7 +2962,8 @@ class Poisson(Loss):
     2.0
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "poisson"):
+    def __init__(self, reduction: str | None = "sum_over_batch_size",
+                 name: str = "poisson"):
         super().__init__(poisson, reduction, name)
 
 
@@ -2991,8 +3018,8 @@ class Dice(Loss):
     0.0
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "dice",
-                 axis: int | tuple[int, ...] | None = None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size",
+                 name: str = "dice", axis: int | tuple[int, ...] | None = None):
         super().__init__(dice, reduction, name, axis=axis)
 
 # %% ../../nbs/nn/losses.ipynb #4c2ccfd7
@@ -3008,7 +3035,8 @@ _FUNCTIONS = {f.__name__: (f, f_prime) for f, f_prime in (
     (sparse_categorical_crossentropy, sparse_categorical_crossentropy_prime),
     (binary_focal_crossentropy, binary_focal_crossentropy_prime),
     (kl_divergence, kl_divergence_prime), (js_divergence, js_divergence_prime),
-    (hinge, hinge_prime), (squared_hinge, squared_hinge_prime), (categorical_hinge, categorical_hinge_prime),
+    (hinge, hinge_prime), (squared_hinge, squared_hinge_prime),
+    (categorical_hinge, categorical_hinge_prime),
     (poisson, poisson_prime), (cosine_similarity, cosine_similarity_prime), (dice, dice_prime))}
 _CLASSES = {c.__name__: c for c in (
     MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError,
@@ -3016,7 +3044,8 @@ _CLASSES = {c.__name__: c for c in (
     LogCosh, BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy,
     BinaryFocalCrossentropy, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, Poisson,
     CosineSimilarity, Dice)}
-_SHORT = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "rmse": "root_mean_squared_error",
+_SHORT = {"mse": "mean_squared_error", "mae": "mean_absolute_error",
+          "rmse": "root_mean_squared_error",
           "mape": "mean_absolute_percentage_error", "msle": "mean_squared_logarithmic_error",
           "bce": "binary_crossentropy", "kld": "kl_divergence"}
 
@@ -3133,7 +3162,7 @@ def best_constant(loss: str | Callable, y: ArrayLike, **options) -> float:
 
     Notes
     -----
-    The slope of the summed loss changes its sign at the minimum; it is found by halving an interval.
+    The slope of the summed loss changes its sign at the minimum, found by halving an interval.
 
     Use when you want to know what a loss estimates, or need the constant that starts a boosting.
     Avoid when the statistic is known: the mean is faster than a search.
@@ -3166,7 +3195,9 @@ def best_constant(loss: str | Callable, y: ArrayLike, **options) -> float:
         rounding = 1e-13 * np.abs(slopes).sum()
         return 0 if abs(total) <= rounding else (1 if total > 0 else -1)
 
-    low, high = (-1.0, 1.0) if function.__name__.endswith("hinge") else (float(y.min()), float(y.max()))
+    low, high = float(y.min()), float(y.max())
+    if function.__name__.endswith("hinge"):
+        low, high = -1.0, 1.0
     if options.get("from_logits"):
         low, high = -40.0, 40.0
     if low == high:
@@ -3175,8 +3206,8 @@ def best_constant(loss: str | Callable, y: ArrayLike, **options) -> float:
     return 0.5 * (first + last)
 
 # %% ../../nbs/nn/losses.ipynb #0e5644f5
-_ROWS = ("categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence", "js_divergence",
-         "categorical_hinge", "cosine_similarity", "dice")
+_ROWS = ("categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence",
+         "js_divergence", "categorical_hinge", "cosine_similarity", "dice")
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

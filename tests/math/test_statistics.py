@@ -210,6 +210,7 @@ def test_linregress(name, side):
 
 # --- tests of means -----------------------------------------------------------------------------------------------
 
+@pytest.mark.filterwarnings("ignore:Precision loss")                 # SciPy, about the tied data
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("name", DATA)
 def test_t_tests_are_scipys(name, side):

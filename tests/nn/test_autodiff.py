@@ -536,6 +536,7 @@ SHAPES = Tensor(np.ones((2, 3))), Tensor(np.ones((4, 5)))
     (lambda a, b: a.avg_pool2d(2), ["images"]),
     (lambda a, b: Tensor(np.ones((1, 2, 2, 1))).max_pool2d(2, padding="full"), ["'full'"]),
     (lambda a, b: a.pad(-1), ["negative"]),
+    (lambda a, b: a.clip(0, b), ["maximum and minimum"]),
     (lambda a, b: a.reshape(5), ["reshape"]),
     (lambda a, b: sum_to(a, (4,)), [r"\(4,\)", r"\(2, 3\)|2,3"]),
 ])
@@ -662,6 +663,23 @@ def test_ties_and_corners(tf):
     assert derivative(lambda x: x.relu(), 0.0) == 0 == derivative(abs, 0.0) and derivative(lambda x: x**0, 0.0) == 0
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("ours, theirs, point", [
+    (maximum, "tf.maximum(a, b)", (2.0, 2.0)), (minimum, "tf.minimum(a, b)", (2.0, 2.0)),
+    (lambda a, b: a**b, "a**b", (0.0, 2.0)), (lambda a, b: a**b, "a**b", (-1.5, 2.0)), (lambda a, b: a**b, "a**b", (0.0, 1.0)),
+    (lambda a, b: a.clip(0, 1) * b, "tf.clip_by_value(a, 0.0, 1.0)*b", (0.0, 1.0)),
+    (lambda a, b: a.clip(0, 1) * b, "tf.clip_by_value(a, 0.0, 1.0)*b", (1.0, 1.0)), (lambda a, b: a.abs() * b, "tf.abs(a)*b", (0.0, 1.0)),
+    (lambda a, b: a.relu() * b, "tf.nn.relu(a)*b", (0.0, 1.0)), (lambda a, b: a.elu() * b, "tf.nn.elu(a)*b", (0.0, 1.0)),
+    (lambda a, b: a.sqrt() + b, "tf.sqrt(a) + b", (0.0, 1.0)), (lambda a, b: a.log() + b, "tf.math.log(a) + b", (0.0, 1.0))])
+def test_kinks_like_tensorflow(tf, ours, theirs, point):
+    leaves = [tf.constant(p, tf.float64) for p in point]
+    with tf.GradientTape() as tape:
+        tape.watch(leaves)
+        y = theirs_of(tf, theirs)(*leaves)
+    judge = [float(g) for g in tape.gradient(y, leaves, unconnected_gradients="zero")]
+    assert [float(g) for g in grad(ours, (0, 1))(*point)] == judge
+
+
 @pytest.mark.parametrize("x", [[2.0, 0.0, 3.0], [0.0, 0.0, 5.0], [1.0, -2.0, 4.0]])
 def test_products_with_zeros(x):
     others = [np.prod(np.delete(x, i)) for i in range(3)]
@@ -740,6 +758,22 @@ def test_duals_of_arrays():
         np.arctan(d)
     with pytest.raises(TypeError):
         np.linalg.inv(d)
+
+
+def test_duals_keep_float32():
+    x = np.array([0.5, 1.5], np.float32)
+    for f in (lambda x: 2 * x + 1, lambda x: x**2 / 3, lambda x: abs(x) - x.relu(), lambda x: np.exp(np.sin(x)), lambda x: x**0,
+              lambda x: np.multiply(2.0, x).sum()):
+        value, change = jvp(f, x, np.ones(2, np.float32))
+        assert value.dtype == change.dtype == np.float32
+    assert derivative(lambda x: x**np.array([0, 1, 2]), np.zeros(3)).tolist() == [0, 1, 0]
+
+
+def test_an_inner_gradient_stops_at_its_argument():
+    """grad(f)(g(x)) inside a function of x: the inner pass does not walk on into g."""
+    calls = []
+    probe = custom_op(lambda x: x * 1).vjp(lambda g, y, x: (calls.append(1), (g,))[1])
+    assert grad(lambda x: grad(lambda z: z**3)(probe(x)))(2.0) == 12 and len(calls) == 1
 
 
 def test_the_determinant():

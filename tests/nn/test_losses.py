@@ -512,6 +512,8 @@ def test_bad_weights():
     assert L.MeanSquaredError()(y, p, [0, 0, 0]) == 0
     with pytest.raises(ValueError, match="reduction must be one of .*got 'average'"):
         L.MeanSquaredError("average")
+    with pytest.raises(TypeError, match="which is a Loss already"):
+        L.Loss(L.Huber())
     with pytest.raises(ValueError, match="mean_squared_error has no option 'delta'"):
         L.Loss("mse", delta=1)
 
@@ -662,7 +664,7 @@ def test_softmax_cross_entropy_is_not_slower_than_the_plain_form():
     assert gradient.dtype == np.float32 and np.isclose(value, plain()[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, plain()[1], atol=1e-9)
     pairs = [(seconds(lambda: loss.value_and_gradient(y, z)), seconds(plain)) for _ in range(9)]
-    assert min(a for a, _ in pairs) < 1.5 * min(b for _, b in pairs)      # measured: 0.85; the margin is for busy machines
+    assert min(a for a, _ in pairs) < 1.5 * min(b for _, b in pairs)      # measured 0.9; the rest is for busy machines
 
 
 def test_import_is_light():
