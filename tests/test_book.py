@@ -68,7 +68,7 @@ def test_every_local_link_leads_somewhere(book, pages):
     broken = []
     for page in pages:
         text = (book / page).read_text(encoding="utf-8")
-        for target in set(re.findall(r'(?:href|src)="([^"#?]+)["#?]', text)):
+        for target in set(re.findall(r'<[a-z][^<>]*\s(?:href|src)="([^"#?]+)["#?]', text)):
             if re.match(r"[a-z]+:|//", target):
                 continue
             path = Path(os.path.normpath(book / Path(page).parent / target.replace("%20", " ")))

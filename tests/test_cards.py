@@ -49,7 +49,7 @@ def test_what_has_no_card(thing):
 def test_every_public_name_has_a_card(name):
     for module in cards._index()[name]:
         c = mlcheat.card(f"{module.removeprefix('mlcheat.')}.{name}")
-        assert c.name == name and c.module == module and c.summary.endswith((".", ":")), c.summary
+        assert c.name == name and c.module == module and c.summary.endswith((".", ":", "?")), c.summary
         assert len(c.summary) > 10 and c.signature.startswith(name)
         assert c._repr_markdown_() and repr(c)
         for formula in c.formulas:

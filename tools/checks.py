@@ -16,7 +16,10 @@ from tools import exercises, ledger
 from tools.notebooks import ROOT, Chapter, chapters
 
 MAX_BYTES = 1_500_000
-TOO_GENERAL = {"get", "get_prime", "names"}                  # stay in their module; a part does not hand them on
+# Names too general for a part to hand on: they stay in their module.
+TOO_GENERAL = {"nn": set(
+    "get get_prime names where stack concatenate maximum minimum einsum var const evaluate simplify differentiate "
+    "grad value_and_grad vjp jvp hvp derivative jacobian hessian check_gradients".split())}
 
 # Who may import whom: a module and the modules of this package that its code may name.
 _BASE = {"nn.activations", "nn.losses", "nn.optimizers"}
@@ -134,7 +137,7 @@ def notebook_problems(chapter: Chapter) -> list[str]:
 
 def mirror_problems() -> list[str]:
     """Chapters without their test file, page or public names."""
-    problems = []
+    problems, taken = [], {}
     toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     for chapter in chapters():
         folder, _, name = chapter.name.rpartition("/")
@@ -149,9 +152,13 @@ def mirror_problems() -> list[str]:
         if folder:
             stub = (ROOT / "mlcheat" / folder / "__init__.pyi")
             listed = set(re.findall(rf"^from \.{name} import (\w+)", stub.read_text() if stub.exists() else "", re.M))
-            public = set(public_names(chapter)) - TOO_GENERAL
+            public = set(public_names(chapter)) - TOO_GENERAL.get(folder, set())
             for missing in sorted(public - listed):
                 problems.append(f"{chapter.name}: {missing} is not in mlcheat/{folder}/__init__.pyi")
+            for name_ in sorted(public & taken.setdefault(folder, set())):
+                problems.append(f"{chapter.name}: {name_} is also defined by another chapter of {folder}; name one of them anew "
+                                "or add it to TOO_GENERAL")
+            taken[folder] |= public
             for extra in sorted(listed - public):
                 problems.append(f"mlcheat/{folder}/__init__.pyi: {extra} is not in {chapter.name}")
     return problems

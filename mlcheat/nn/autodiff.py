@@ -992,7 +992,7 @@ class _Elementwise:
 
     def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None):
         if isinstance(min, Tensor) or isinstance(max, Tensor):
-            raise ValueError("clip takes fixed bounds; for tensors as bounds use maximum and minimum")
+            raise ValueError("clip takes fixed bounds; with tensors use maximum and minimum")
         low, high = -np.inf if min is None else min, np.inf if max is None else max
         # on the bound it still counts as inside
         inside = (self.data >= low) & (self.data <= high)
@@ -1607,12 +1607,12 @@ class Tensor(_Elementwise, _Reductions, _Arrangements, _Products):
     Avoid when one input has many outputs: dual numbers take one pass. For speed on a GPU take a
     framework.
 
-    Operations: `+ - * / ** @` with NumPy's broadcasting, indexing, and the methods `exp`, `expm1`,
-    `log`, `log1p`, `sqrt`, `abs`, `sin`, `cos`, `tanh`, `sigmoid`, `softplus`, `relu`, `leaky_relu`,
-    `elu`, `gelu`, `erf`, `clip`; `sum`, `mean`, `var`, `max`, `min`, `prod`, `logsumexp`, `softmax`,
-    `log_softmax`; `reshape`, `transpose`, `expand_dims`, `squeeze`, `broadcast_to`, `flip`, `pad`,
-    `embedding`; `conv2d` (images n, height, width, channels; kernels height, width, channels,
-    filters), `max_pool2d`, `avg_pool2d`.
+    Operations: `+ - * / ** @` with NumPy's broadcasting, indexing, and the methods `exp`,
+    `expm1`, `log`, `log1p`, `sqrt`, `abs`, `sin`, `cos`, `tanh`, `sigmoid`, `softplus`, `relu`,
+    `leaky_relu`, `elu`, `gelu`, `erf`, `clip`; `sum`, `mean`, `var`, `max`, `min`, `prod`,
+    `logsumexp`, `softmax`, `log_softmax`; `reshape`, `transpose`, `expand_dims`, `squeeze`,
+    `broadcast_to`, `flip`, `pad`, `embedding`; `conv2d` (images n, height, width, channels; kernels
+    height, width, channels, filters), `max_pool2d`, `avg_pool2d`.
 
     References
     ----------
@@ -2382,8 +2382,9 @@ def _dual(value: Any, like: Dual | None = None) -> Dual:
     """`value` as a dual number; a Python number takes the dtype of `like`."""
     if isinstance(value, Dual):
         return value
-    weak = like is not None and isinstance(value, (int, float)) and not isinstance(value, np.floating)
-    return Dual(np.asarray(value, like.value.dtype) if weak else value)
+    if like is not None and type(value) in (bool, int, float):
+        return Dual(np.asarray(value, like.value.dtype))
+    return Dual(value)
 
 # %% ../../nbs/nn/autodiff.ipynb #2dbed44b
 def derivative(f: Callable, x: ArrayLike) -> float | NDArray:

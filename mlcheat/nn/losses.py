@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from .activations import sigmoid
 
 # %% auto #0
-__all__ = ['KINDS', 'check_targets', 'mean_squared_error', 'mean_squared_error_prime', 'mean_absolute_error',
-           'mean_absolute_error_prime', 'root_mean_squared_error', 'root_mean_squared_error_prime',
-           'mean_absolute_percentage_error', 'mean_absolute_percentage_error_prime', 'mean_squared_logarithmic_error',
+__all__ = ['check_targets', 'mean_squared_error', 'mean_squared_error_prime', 'mean_absolute_error', 'mean_absolute_error_prime',
+           'root_mean_squared_error', 'root_mean_squared_error_prime', 'mean_absolute_percentage_error',
+           'mean_absolute_percentage_error_prime', 'mean_squared_logarithmic_error',
            'mean_squared_logarithmic_error_prime', 'huber', 'huber_prime', 'log_cosh', 'log_cosh_prime',
            'quantile_loss', 'quantile_loss_prime', 'binary_crossentropy', 'binary_crossentropy_prime',
            'categorical_crossentropy', 'categorical_crossentropy_prime', 'sparse_categorical_crossentropy',
@@ -26,9 +26,9 @@ __all__ = ['KINDS', 'check_targets', 'mean_squared_error', 'mean_squared_error_p
            'squared_hinge', 'squared_hinge_prime', 'categorical_hinge', 'categorical_hinge_prime', 'poisson',
            'poisson_prime', 'cosine_similarity', 'cosine_similarity_prime', 'dice', 'dice_prime', 'Loss',
            'MeanSquaredError', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredLogarithmicError',
-           'Huber', 'LogCosh', 'BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CategoricalCrossentropy',
-           'SparseCategoricalCrossentropy', 'KLDivergence', 'Hinge', 'SquaredHinge', 'CategoricalHinge', 'Poisson',
-           'CosineSimilarity', 'Dice', 'get', 'get_prime', 'best_constant']
+           'Huber', 'LogCosh', 'Poisson', 'CosineSimilarity', 'BinaryCrossentropy', 'BinaryFocalCrossentropy',
+           'CategoricalCrossentropy', 'SparseCategoricalCrossentropy', 'KLDivergence', 'Hinge', 'SquaredHinge',
+           'CategoricalHinge', 'Dice', 'get', 'get_prime', 'best_constant']
 
 # %% ../../nbs/nn/losses.ipynb #a7bce40d
 def _real(x: ArrayLike, name: str) -> NDArray[np.floating]:
@@ -101,8 +101,8 @@ def _labels(y_true: ArrayLike, y_pred: NDArray, axis: int,
     return labels if ignore_class is None else np.where(y_true == ignore_class, -1, labels)
 
 # %% ../../nbs/nn/losses.ipynb #a8a318fd
-KINDS = ("regression", "count", "binary", "mask", "categorical", "distribution", "one-hot",
-         "sparse", "hinge")
+_KINDS = ("regression", "count", "binary", "mask", "categorical", "distribution", "one-hot",
+          "sparse", "hinge")
 
 
 def check_targets(y_true: ArrayLike, y_pred: ArrayLike, kind: str = "regression", *,
@@ -158,8 +158,8 @@ def check_targets(y_true: ArrayLike, y_pred: ArrayLike, kind: str = "regression"
     Traceback (most recent call last):
     ValueError: y_true and y_pred must have one shape, got (2,) and (2, 1)
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     y_pred = _real(y_pred, "y_pred")
     if kind == "sparse":
         y_true = _labels(y_true, y_pred, axis, ignore_class)
@@ -1446,7 +1446,8 @@ def sparse_categorical_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike,
     return np.moveaxis(g, -1, axis)
 
 # %% ../../nbs/nn/losses.ipynb #5991ae59
-def _focal_parts(y_true, y_pred, balancing, alpha, gamma, from_logits, smoothing, axis, eps):
+def _focal_parts(y_true: ArrayLike, y_pred: ArrayLike, balancing: bool, alpha: float, gamma: float,
+                 from_logits: bool, smoothing: float, axis: int, eps: float) -> tuple[NDArray, ...]:
     """What value and gradient share: y, p, 1 - p, 1 - p_t, surprise, class weights, mask."""
     alpha = _parameter(alpha, "alpha", 0, 1, "[]")
     gamma = _parameter(gamma, "gamma", 0, np.inf, "[)")
@@ -2283,7 +2284,8 @@ def cosine_similarity_prime(y_true: ArrayLike, y_pred: ArrayLike,
     return np.moveaxis(g, -1, axis)
 
 # %% ../../nbs/nn/losses.ipynb #fecb3214
-def _dice_parts(y_true, y_pred, axis, eps):
+def _dice_parts(y_true: ArrayLike, y_pred: ArrayLike, axis: int | tuple[int, ...] | None,
+                eps: float) -> tuple[NDArray, NDArray, NDArray, tuple[int, ...]]:
     """Mask, twice the overlap, and the sum of both areas; the axes are kept."""
     y, p = check_targets(y_true, y_pred, "mask")
     axes = tuple(range(y.ndim)) if axis is None else tuple(np.atleast_1d(axis).tolist())
@@ -2386,7 +2388,7 @@ def _factors(losses: NDArray, kept: NDArray | None, sample_weight: ArrayLike | N
              reduction: str | None) -> NDArray:
     """What each loss is multiplied by before all are added up."""
     if sample_weight is None:
-        w = np.ones_like(losses)
+        w = np.ones(losses.shape, losses.dtype)
     else:
         w = np.asarray(sample_weight)
         if w.dtype.kind not in "iubf":
@@ -2413,7 +2415,8 @@ def _factors(losses: NDArray, kept: NDArray | None, sample_weight: ArrayLike | N
 def _times(losses: NDArray, factors: NDArray) -> NDArray:
     """Losses times factors; a factor of 0 removes even an infinite loss."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.where(factors == 0, losses.dtype.type(0), losses * factors)
+        weighted = losses * factors
+    return weighted if factors.all() else np.where(factors == 0, losses.dtype.type(0), weighted)
 
 # %% ../../nbs/nn/losses.ipynb #3050695a
 class Loss:
@@ -2472,7 +2475,8 @@ class Loss:
                 raise ValueError(f"{self.fn.__name__} has no option {option!r}")
         self.reduction, self.name, self.options = reduction, name or self.fn.__name__, options
 
-    def _reduce(self, losses, y_true, sample_weight):
+    def _reduce(self, losses: NDArray, y_true: ArrayLike,
+                sample_weight: ArrayLike | None) -> tuple[float | NDArray, NDArray]:
         """The reduced loss and the factor of each example."""
         ignored = self.options.get("ignore_class")
         kept = None if ignored is None else np.asarray(y_true) != ignored
@@ -2480,7 +2484,7 @@ class Loss:
         weighted = _times(losses, factors)
         return (weighted if self.reduction in (None, "none") else float(weighted.sum())), factors
 
-    def _expand(self, factors, gradient):
+    def _expand(self, factors: NDArray, gradient: NDArray) -> NDArray:
         """Factors with the axes of the gradient."""
         axis = self.options.get("axis", None if self.fn is dice else -1)
         axes = tuple(range(gradient.ndim)) if axis is None else tuple(np.atleast_1d(axis).tolist())
@@ -2677,6 +2681,60 @@ class LogCosh(Loss):
         super().__init__(log_cosh, reduction, name)
 
 
+class Poisson(Loss):
+    r"""Poisson loss, reduced over the batch.
+
+    Parameters
+    ----------
+    reduction : str or None
+        How the losses become one number, see `Loss`.
+    name : str
+        What the loss is called.
+
+    Notes
+    -----
+    Use when targets are counts.
+    Avoid when counts spread far more than their mean says.
+
+    Examples
+    --------
+    >>> Poisson()([[0]], [[2.0]])
+    2.0
+    """
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size",
+                 name: str = "poisson"):
+        super().__init__(poisson, reduction, name)
+
+
+class CosineSimilarity(Loss):
+    r"""Minus the cosine between target and prediction, reduced over the batch.
+
+    Parameters
+    ----------
+    axis : int
+        The axis with the entries of an example.
+    reduction : str or None
+        How the losses become one number, see `Loss`.
+    name : str
+        What the loss is called.
+
+    Notes
+    -----
+    Use when only directions count.
+    Avoid when vectors can be zero.
+
+    Examples
+    --------
+    >>> CosineSimilarity()([[1.0, 0.0]], [[2.0, 0.0]])
+    -1.0
+    """
+
+    def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size",
+                 name: str = "cosine_similarity"):
+        super().__init__(cosine_similarity, reduction, name, axis=axis)
+
+# %% ../../nbs/nn/losses.ipynb #a0ac3989
 class BinaryCrossentropy(Loss):
     r"""Binary cross-entropy, reduced over the batch.
 
@@ -2820,7 +2878,8 @@ class SparseCategoricalCrossentropy(Loss):
         super().__init__(sparse_categorical_crossentropy, reduction, name,
                          from_logits=from_logits, ignore_class=ignore_class, axis=axis)
 
-    def value_and_gradient(self, y_true, y_pred, sample_weight=None):
+    def value_and_gradient(self, y_true: ArrayLike, y_pred: ArrayLike,
+                           sample_weight: ArrayLike | None = None) -> tuple:
         """Loss and gradient; from logits, with one pass for the exponentials."""
         last = self.options["axis"] in (-1, np.ndim(y_pred) - 1)
         if not (self.options["from_logits"] and last):
@@ -2862,7 +2921,7 @@ class KLDivergence(Loss):
                  name: str = "kl_divergence"):
         super().__init__(kl_divergence, reduction, name)
 
-
+# %% ../../nbs/nn/losses.ipynb #68fda4d3
 class Hinge(Loss):
     r"""Hinge loss, reduced over the batch.
 
@@ -2939,60 +2998,6 @@ class CategoricalHinge(Loss):
     def __init__(self, reduction: str | None = "sum_over_batch_size",
                  name: str = "categorical_hinge"):
         super().__init__(categorical_hinge, reduction, name)
-
-
-class Poisson(Loss):
-    r"""Poisson loss, reduced over the batch.
-
-    Parameters
-    ----------
-    reduction : str or None
-        How the losses become one number, see `Loss`.
-    name : str
-        What the loss is called.
-
-    Notes
-    -----
-    Use when targets are counts.
-    Avoid when counts spread far more than their mean says.
-
-    Examples
-    --------
-    >>> Poisson()([[0]], [[2.0]])
-    2.0
-    """
-
-    def __init__(self, reduction: str | None = "sum_over_batch_size",
-                 name: str = "poisson"):
-        super().__init__(poisson, reduction, name)
-
-
-class CosineSimilarity(Loss):
-    r"""Minus the cosine between target and prediction, reduced over the batch.
-
-    Parameters
-    ----------
-    axis : int
-        The axis with the entries of an example.
-    reduction : str or None
-        How the losses become one number, see `Loss`.
-    name : str
-        What the loss is called.
-
-    Notes
-    -----
-    Use when only directions count.
-    Avoid when vectors can be zero.
-
-    Examples
-    --------
-    >>> CosineSimilarity()([[1.0, 0.0]], [[2.0, 0.0]])
-    -1.0
-    """
-
-    def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size",
-                 name: str = "cosine_similarity"):
-        super().__init__(cosine_similarity, reduction, name, axis=axis)
 
 
 class Dice(Loss):
