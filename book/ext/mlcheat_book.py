@@ -201,6 +201,7 @@ def corrections_page() -> str:
         folder = Path(chapter.name).parent.as_posix()
         for c in chapter.corrections:
             text = re.sub(r"\]\((?![./]|https?:|#)([\w-]+\.ipynb)", rf"](../{folder}/\1", c.markdown.strip())
+            text = re.sub(r"\]\(#", f"](../{chapter.name}.ipynb#", text)
             lines += [f'{text} <a href="../{chapter.name}.html#correction-{c.number}">Proof.</a>', ""]
     return "\n".join(lines)
 

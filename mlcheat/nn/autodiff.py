@@ -2064,7 +2064,7 @@ def jacobian(f: Callable, x: ArrayLike) -> NDArray:
 
     Returns
     -------
-    ndarray, shape (*shape of f(x), *shape of x)
+    ndarray, shape of f(x) followed by shape of x
         The derivatives.
 
     Raises
@@ -2480,7 +2480,7 @@ def hessian(f: Callable, x: ArrayLike) -> NDArray:
 
     Returns
     -------
-    ndarray, shape (*shape of x, *shape of x)
+    ndarray, shape of x twice
         The second derivatives.
 
     Raises

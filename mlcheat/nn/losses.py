@@ -824,7 +824,7 @@ def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
 
     Notes
     -----
-    It nears |r| - log 2 for large residuals, r**2 / 2 for small ones, accurate at both ends.
+    It nears `abs(r) - log 2` for large residuals, `r**2 / 2` for small ones, accurate at both ends.
 
     Use when a robust loss with a second derivative is wanted.
     Avoid when residuals are not of the order of 1: the bend sits at 1, in the unit of the targets.

@@ -27,14 +27,25 @@ __all__ = ['LearningRateSchedule', 'Optimizer', 'beale', 'rosenbrock', 'himmelbl
            'nonlinear_cg', 'bfgs', 'lbfgs']
 
 # %% ../../nbs/nn/optimizers.ipynb #66fedacf
-_BLOCK = 65_536                                  # entries updated at a time: parameters and state stay in the cache
+_BLOCK = 65_536  # entries updated at a time: parameters and state stay in the cache
 
 
-def _number(value: float, name: str, low: float = 0.0, high: float = math.inf, *, closed: bool = False,
-            top: bool = False) -> float:
+def _number(
+    value: float,
+    name: str,
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    closed: bool = False,
+    top: bool = False,
+) -> float:
     """`value` as a finite float in (low, high); `closed` admits low, `top` admits high."""
-    fits = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not (fits and (low < value < high or (closed and value == low) or (top and value == high))):
+    fits = (
+        isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    )
+    if not (
+        fits and (low < value < high or (closed and value == low) or (top and value == high))
+    ):
         interval = f"{'[' if closed else '('}{low:g}, {high:g}{']' if top else ')'}"
         raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
     return float(value)
@@ -96,9 +107,20 @@ class LearningRateSchedule:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, name = getattr(self, field.name), field.name
-            if name.endswith("learning_rate") or name in ("alpha", "decay_rate", "warmup_steps", "m_mul"):
-                _number(value, name, closed=name != "initial_learning_rate" or "warmup_target" in vars(self))
-            elif name in ("decay_steps", "first_decay_steps", "power") or (name == "warmup_target" and value is not None):
+            if name.endswith("learning_rate") or name in (
+                "alpha",
+                "decay_rate",
+                "warmup_steps",
+                "m_mul",
+            ):
+                _number(
+                    value,
+                    name,
+                    closed=name != "initial_learning_rate" or "warmup_target" in vars(self),
+                )
+            elif name in ("decay_steps", "first_decay_steps", "power") or (
+                name == "warmup_target" and value is not None
+            ):
                 _number(value, name)
             elif name == "t_mul":
                 _number(value, name, 1, closed=True)
@@ -177,23 +199,44 @@ class Optimizer:
     array([0.9, 2.1])
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float], weight_decay: float | None = None,
-                 clipnorm: float | None = None, clipvalue: float | None = None,
-                 global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-                 ema_overwrite_frequency: int | None = None, gradient_accumulation_steps: int | None = None, *,
-                 skip_nonfinite: bool = False) -> None:
-        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float],
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        gradient_accumulation_steps: int | None = None,
+        *,
+        skip_nonfinite: bool = False,
+    ) -> None:
+        clips = {
+            "clipnorm": clipnorm,
+            "clipvalue": clipvalue,
+            "global_clipnorm": global_clipnorm,
+        }
         if sum(c is not None for c in clips.values()) > 1:
-            raise ValueError(f"at most one of clipnorm, clipvalue, global_clipnorm may be given, got {clips}")
+            raise ValueError(
+                f"at most one of clipnorm, clipvalue, global_clipnorm may be given, got {clips}"
+            )
         for name, value in clips.items():
             setattr(self, name, None if value is None else _number(value, name))
         self.learning_rate = learning_rate
-        self.weight_decay = None if weight_decay is None else _number(weight_decay, "weight_decay", closed=True)
+        self.weight_decay = (
+            None if weight_decay is None else _number(weight_decay, "weight_decay", closed=True)
+        )
         self.use_ema = bool(use_ema)
         self.ema_momentum = _number(ema_momentum, "ema_momentum", 0, 1, closed=True, top=True)
         every, steps = ema_overwrite_frequency, gradient_accumulation_steps
-        self.ema_overwrite_frequency = None if every is None else _count(every, "ema_overwrite_frequency")
-        self.gradient_accumulation_steps = None if steps is None else _count(steps, "gradient_accumulation_steps", 2)
+        self.ema_overwrite_frequency = (
+            None if every is None else _count(every, "ema_overwrite_frequency")
+        )
+        self.gradient_accumulation_steps = (
+            None if steps is None else _count(steps, "gradient_accumulation_steps", 2)
+        )
         self.skip_nonfinite = bool(skip_nonfinite)
         self.state: list[dict[str, np.ndarray]] = []
         self._calls = 0
@@ -206,8 +249,16 @@ class Optimizer:
     def _begin(self, t: int) -> None:
         """Called once before update number t = 1, 2, ..."""
 
-    def _update(self, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray], rate: float, t: int,
-                a: np.ndarray, b: np.ndarray) -> None:
+    def _update(
+        self,
+        w: np.ndarray,
+        g: np.ndarray,
+        s: dict[str, np.ndarray],
+        rate: float,
+        t: int,
+        a: np.ndarray,
+        b: np.ndarray,
+    ) -> None:
         """Change `w` and the state `s` in place by the gradient `g`; `a` and `b` are scratch arrays."""
         raise NotImplementedError("a subclass of Optimizer must define _update")
 
@@ -222,7 +273,9 @@ class Optimizer:
         """The rate of the next call."""
         if not callable(self._learning_rate):
             return self._learning_rate
-        return _number(float(self._learning_rate(self._calls)), "the scheduled learning rate", closed=True)
+        return _number(
+            float(self._learning_rate(self._calls)), "the scheduled learning rate", closed=True
+        )
 
     @learning_rate.setter
     def learning_rate(self, value: float | Callable[[int], float]) -> None:
@@ -233,7 +286,11 @@ class Optimizer:
         pairs = self._checked(list(grads), list(params))
         if not pairs:
             return
-        rate, t, steps = self.learning_rate, self.iterations + 1, self.gradient_accumulation_steps
+        rate, t, steps = (
+            self.learning_rate,
+            self.iterations + 1,
+            self.gradient_accumulation_steps,
+        )
         if steps is None or self._calls % steps == steps - 1:
             gradients = [self._mean_gradient(g, s) for _, g, s in pairs]
             factors = self._clip_factors(gradients)
@@ -247,7 +304,9 @@ class Optimizer:
             self._average(list(params))
         self._calls += 1
 
-    def step(self, params: Sequence[np.ndarray], grads: Sequence[ArrayLike | None]) -> list[np.ndarray]:
+    def step(
+        self, params: Sequence[np.ndarray], grads: Sequence[ArrayLike | None]
+    ) -> list[np.ndarray]:
         """The updated parameters as new arrays; `params` and `grads` stay as they are, the optimizer's state moves on."""
         new = [np.array(w) for w in params]
         self.apply(grads, new)
@@ -259,8 +318,9 @@ class Optimizer:
             for w, s in zip(params, self.state, strict=True):
                 w[...] = s["average"]
 
-    def minimize(self, fun: Callable, x0: ArrayLike, jac: Callable | None = None,
-                 n_steps: int = 100) -> NDArray[np.floating]:
+    def minimize(
+        self, fun: Callable, x0: ArrayLike, jac: Callable | None = None, n_steps: int = 100
+    ) -> NDArray[np.floating]:
         """The path of `n_steps` steps from `x0` with fresh state, shape (n_steps + 1, d); shorter if it overflows.
 
         Without `jac` the gradient is taken by central differences of `fun`.
@@ -274,16 +334,23 @@ class Optimizer:
                 if np.isfinite(g).all():
                     runner.apply([g], [x])
                 if not (np.isfinite(g).all() and np.isfinite(x).all()):
-                    warnings.warn(f"diverged after {len(path) - 1} steps: lower the learning rate", RuntimeWarning,
-                                  stacklevel=2)
+                    warnings.warn(
+                        f"diverged after {len(path) - 1} steps: lower the learning rate",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
                     break
                 path.append(x.copy())
         return np.array(path)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, as plain numbers, with a schedule as a dictionary."""
-        names = [n for c in type(self).__mro__[:-1] for n in inspect.signature(c.__init__).parameters]
-        config = {n: getattr(self, n) for n in dict.fromkeys(names) if n not in ("self", "common")}
+        names = [
+            n for c in type(self).__mro__[:-1] for n in inspect.signature(c.__init__).parameters
+        ]
+        config = {
+            n: getattr(self, n) for n in dict.fromkeys(names) if n not in ("self", "common")
+        }
         rate = self._learning_rate
         if isinstance(rate, LearningRateSchedule):
             rate = {"class_name": type(rate).__name__, "config": rate.get_config()}
@@ -302,31 +369,56 @@ class Optimizer:
     def _checked(self, grads: list, params: list) -> list[tuple[np.ndarray, np.ndarray, dict]]:
         """Parameter, gradient and state of everything that has a gradient; [] if the call is to be left out."""
         if len(grads) != len(params):
-            raise ValueError(f"grads and params must have one length, got {len(grads)} and {len(params)}")
+            raise ValueError(
+                f"grads and params must have one length, got {len(grads)} and {len(params)}"
+            )
         if self.state and len(self.state) != len(params):
-            raise ValueError(f"this optimizer has state for {len(self.state)} parameters, got {len(params)}: "
-                             "make a new optimizer for new parameters")
+            raise ValueError(
+                f"this optimizer has state for {len(self.state)} parameters, got {len(params)}: "
+                "make a new optimizer for new parameters"
+            )
         for i, w in enumerate(params):
             if not isinstance(w, np.ndarray) or w.dtype.kind != "f" or not w.flags.writeable:
-                kind = f"{type(w).__name__} of {w.dtype}" if isinstance(w, np.ndarray) else type(w).__name__
+                kind = (
+                    f"{type(w).__name__} of {w.dtype}"
+                    if isinstance(w, np.ndarray)
+                    else type(w).__name__
+                )
                 raise TypeError(f"params[{i}] must be a writable array of floats, got {kind}")
             if self.state and self._shapes[i] != w.shape:
-                raise ValueError(f"params[{i}] had shape {self._shapes[i]} before, now {w.shape}")
-        gradients = [None if g is None else _gradient(g, w, i) for i, (g, w) in enumerate(zip(grads, params))]
+                raise ValueError(
+                    f"params[{i}] had shape {self._shapes[i]} before, now {w.shape}"
+                )
+        gradients = [
+            None if g is None else _gradient(g, w, i)
+            for i, (g, w) in enumerate(zip(grads, params))
+        ]
         missing = [i for i, g in enumerate(gradients) if g is None]
         if params and len(missing) == len(params):
             raise ValueError("no parameter has a gradient: all of grads are None")
         bad = [i for i, g in enumerate(gradients) if g is not None and not _all_finite(g)]
         if bad and not self.skip_nonfinite:
-            raise FloatingPointError(f"the gradient at index {bad[0]} holds nan or inf: lower the learning rate, clip, "
-                                     "or pass skip_nonfinite=True")
+            raise FloatingPointError(
+                f"the gradient at index {bad[0]} holds nan or inf: lower the learning rate, clip, "
+                "or pass skip_nonfinite=True"
+            )
         if bad:
-            warnings.warn(f"update left out: the gradients at indices {bad} hold nan or inf", RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                f"update left out: the gradients at indices {bad} hold nan or inf",
+                RuntimeWarning,
+                stacklevel=3,
+            )
             return []
         if missing:
-            warnings.warn(f"no gradient for the parameters at indices {missing}: left alone", UserWarning, stacklevel=3)
+            warnings.warn(
+                f"no gradient for the parameters at indices {missing}: left alone",
+                UserWarning,
+                stacklevel=3,
+            )
         if not self.state:
-            self.state, self._shapes = [self._new_state(w) for w in params], [w.shape for w in params]
+            self.state, self._shapes = [self._new_state(w) for w in params], [
+                w.shape for w in params
+            ]
         return [(w, g, s) for w, g, s in zip(params, gradients, self.state) if g is not None]
 
     def _new_state(self, w: np.ndarray) -> dict[str, np.ndarray]:
@@ -353,8 +445,15 @@ class Optimizer:
             return [self.global_clipnorm / max(norm, self.global_clipnorm)] * len(grads)
         return [1.0] * len(grads)
 
-    def _update_array(self, p: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray], factor: float, rate: float,
-                      t: int) -> None:
+    def _update_array(
+        self,
+        p: np.ndarray,
+        g: np.ndarray,
+        s: dict[str, np.ndarray],
+        factor: float,
+        rate: float,
+        t: int,
+    ) -> None:
         """One parameter array, block by block."""
         w, g = p.reshape(-1), g.reshape(-1)
         flat = {name: array.reshape(-1) for name, array in s.items()}
@@ -369,12 +468,22 @@ class Optimizer:
                 gi = np.clip(gi, -self.clipvalue, self.clipvalue, out=c[:n])
             if self.weight_decay:
                 wi *= 1 - rate * self.weight_decay
-            self._update(wi, gi, {name: array[cut] for name, array in flat.items()}, rate, t, a[:n], b[:n])
-        if not p.flags.c_contiguous:                                  # then w is a copy
+            self._update(
+                wi,
+                gi,
+                {name: array[cut] for name, array in flat.items()},
+                rate,
+                t,
+                a[:n],
+                b[:n],
+            )
+        if not p.flags.c_contiguous:  # then w is a copy
             p[...] = w.reshape(p.shape)
 
     def _average(self, params: list[np.ndarray]) -> None:
-        momentum = self.ema_momentum if self.iterations else 0.0       # the first value is taken whole
+        momentum = (
+            self.ema_momentum if self.iterations else 0.0
+        )  # the first value is taken whole
         every = self.ema_overwrite_frequency
         for w, s in zip(params, self.state):
             s["average"] += (1 - momentum) * (w - s["average"])
@@ -388,15 +497,19 @@ def _gradient(g: ArrayLike, w: np.ndarray, i: int) -> NDArray[np.floating]:
     if g.dtype.kind not in "fiub":
         raise TypeError(f"grads[{i}] must hold real numbers, got dtype {g.dtype}")
     if g.shape != w.shape:
-        raise ValueError(f"grads[{i}] must have the shape of its parameter, {w.shape}, got {g.shape}")
+        raise ValueError(
+            f"grads[{i}] must have the shape of its parameter, {w.shape}, got {g.shape}"
+        )
     return g if g.dtype.kind == "f" else g.astype(w.dtype)
 
 
-def _start(x0: ArrayLike) -> NDArray[np.floating]:
+def _start(x0: ArrayLike, name: str = "x0") -> NDArray[np.floating]:
     """A finite float64 copy of a starting point of shape (d,)."""
     x = np.array(x0)
     if x.ndim != 1 or x.size == 0 or x.dtype.kind not in "fiu" or not np.isfinite(x).all():
-        raise ValueError(f"x0 must hold finite real numbers and have shape (d,), got {x0!r}")
+        raise ValueError(
+            f"{name} must hold finite real numbers and have shape (d,), got {x0!r}"
+        )
     return x.astype(np.float64)
 
 
@@ -408,16 +521,18 @@ def _central(fun: Callable, x: np.ndarray, h: float = 6e-6) -> NDArray[np.floati
 # %% ../../nbs/nn/optimizers.ipynb #db97fbb3
 def _surface(jac: Callable, hess: Callable, minima: Sequence[Sequence[float]]) -> Callable:
     """Hang gradient, Hessian and minima onto a test function, as `f.jac`, `f.hess`, `f.minima`."""
+
     def attach(fun: Callable) -> Callable:
         fun.jac, fun.hess, fun.minima = jac, hess, np.array(minima, dtype=float)
         return fun
+
     return attach
 
 
 def _beale_parts(x):
     x, y = x
-    p = np.array([y - 1, y**2 - 1, y**3 - 1])                          # derivative of the three terms in x
-    q = np.array([x, 2 * x * y, 3 * x * y**2])                         # and in y
+    p = np.array([y - 1, y**2 - 1, y**3 - 1])  # derivative of the three terms in x
+    q = np.array([x, 2 * x * y, 3 * x * y**2])  # and in y
     return np.array([1.5, 2.25, 2.625]) + x * p, p, q
 
 
@@ -455,7 +570,9 @@ def _himmelblau_jac(x):
 
 def _himmelblau_hess(x):
     xy = 4 * (x[0] + x[1])
-    return np.array([[12 * x[0] ** 2 + 4 * x[1] - 42, xy], [xy, 12 * x[1] ** 2 + 4 * x[0] - 26]])
+    return np.array(
+        [[12 * x[0] ** 2 + 4 * x[1] - 42, xy], [xy, 12 * x[1] ** 2 + 4 * x[0] - 26]]
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #09d285c9
 @_surface(_beale_jac, _beale_hess, [[3, 0.5]])
@@ -538,9 +655,16 @@ def rosenbrock(x: ArrayLike) -> NDArray[np.floating]:
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(axis=0)
 
 
-@_surface(_himmelblau_jac, _himmelblau_hess,
-          [[3, 2], [-2.805118086952745, 3.131312518250573], [-3.779310253377747, -3.283185991286170],
-           [3.584428340330492, -1.848126526964404]])
+@_surface(
+    _himmelblau_jac,
+    _himmelblau_hess,
+    [
+        [3, 2],
+        [-2.805118086952745, 3.131312518250573],
+        [-3.779310253377747, -3.283185991286170],
+        [3.584428340330492, -1.848126526964404],
+    ],
+)
 def himmelblau(x: ArrayLike) -> NDArray[np.floating]:
     r"""Himmelblau's function: four valleys, all equally deep.
 
@@ -579,7 +703,11 @@ def himmelblau(x: ArrayLike) -> NDArray[np.floating]:
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
-@_surface(lambda x: np.array([2.0 * x[0], -2.0 * x[1]]), lambda x: np.diag([2.0, -2.0]), np.empty((0, 2)))
+@_surface(
+    lambda x: np.array([2.0 * x[0], -2.0 * x[1]]),
+    lambda x: np.diag([2.0, -2.0]),
+    np.empty((0, 2)),
+)
 def saddle(x: ArrayLike) -> NDArray[np.floating]:
     r"""The plainest saddle: up along x, down along y, without end.
 
@@ -663,8 +791,11 @@ def quadratic(A: ArrayLike, b: ArrayLike | None = None) -> Callable:
     if b.shape != (len(A),):
         raise ValueError(f"b must have shape ({len(A)},), got {b.shape}")
     lowest = np.linalg.eigvalsh(A)[0] > 0
-    return _surface(lambda x: A @ x - b, lambda x: A.copy(), [np.linalg.solve(A, b)] if lowest else np.empty((0, len(A))))(
-        lambda x: 0.5 * np.asarray(x) @ (A @ x) - b @ np.asarray(x))
+    return _surface(
+        lambda x: A @ x - b,
+        lambda x: A.copy(),
+        [np.linalg.solve(A, b)] if lowest else np.empty((0, len(A))),
+    )(lambda x: 0.5 * np.asarray(x) @ (A @ x) - b @ np.asarray(x))
 
 # %% ../../nbs/nn/optimizers.ipynb #a89baddd
 class SGD(Optimizer):
@@ -704,8 +835,13 @@ class SGD(Optimizer):
     [1.0, 0.9, 0.72]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.0,
-                 nesterov: bool = False, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.momentum = _number(momentum, "momentum", 0, 1, closed=True, top=True)
         self.nesterov = bool(nesterov)
@@ -720,10 +856,10 @@ class SGD(Optimizer):
             return
         v = s["velocity"]
         v *= self.momentum
-        v -= step                                                   # v <- mu v - eta g
+        v -= step  # v <- mu v - eta g
         if self.nesterov:
             w -= step
-            w += np.multiply(v, self.momentum, out=b)               # w <- w + mu v - eta g
+            w += np.multiply(v, self.momentum, out=b)  # w <- w + mu v - eta g
         else:
             w += v
 
@@ -764,10 +900,17 @@ class Adagrad(Optimizer):
     [3.0, 2.0]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001,
-                 initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
-        self.initial_accumulator_value = _number(initial_accumulator_value, "initial_accumulator_value", closed=True)
+        self.initial_accumulator_value = _number(
+            initial_accumulator_value, "initial_accumulator_value", closed=True
+        )
         self.epsilon = _number(epsilon, "epsilon")
 
     def _slots(self):
@@ -775,7 +918,7 @@ class Adagrad(Optimizer):
 
     def _update(self, w, g, s, rate, t, a, b):
         total = s["accumulator"]
-        total += np.multiply(g, g, out=a)                           # s <- s + g^2
+        total += np.multiply(g, g, out=a)  # s <- s + g^2
         root = np.sqrt(np.add(total, self.epsilon, out=a), out=a)
         w -= np.divide(np.multiply(g, rate, out=b), root, out=b)
 
@@ -818,8 +961,13 @@ class Adadelta(Optimizer):
     [0.3426]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, rho: float = 0.95,
-                 epsilon: float = 1e-7, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.rho = _number(rho, "rho", 0, 1, closed=True)
         self.epsilon = _number(epsilon, "epsilon")
@@ -880,8 +1028,15 @@ class RMSprop(Optimizer):
     [5.0, 4.6838]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, rho: float = 0.9,
-                 momentum: float = 0.0, epsilon: float = 1e-7, centered: bool = False, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.rho = _number(rho, "rho", 0, 1, closed=True)
         self.momentum = _number(momentum, "momentum", 0, 1, closed=True, top=True)
@@ -889,7 +1044,11 @@ class RMSprop(Optimizer):
         self.centered = bool(centered)
 
     def _slots(self):
-        kept = {"squared_gradient": True, "velocity": self.momentum > 0, "mean_gradient": self.centered}
+        kept = {
+            "squared_gradient": True,
+            "velocity": self.momentum > 0,
+            "mean_gradient": self.centered,
+        }
         return {name: 0.0 for name, wanted in kept.items() if wanted}
 
     def _update(self, w, g, s, rate, t, a, b):
@@ -902,7 +1061,7 @@ class RMSprop(Optimizer):
             mean *= self.rho
             mean += np.multiply(g, 1 - self.rho, out=b)
             under -= np.multiply(mean, mean, out=b)
-            np.maximum(under, self.epsilon, out=under)              # a variance is not negative
+            np.maximum(under, self.epsilon, out=under)  # a variance is not negative
         step = np.divide(np.multiply(g, rate, out=b), np.sqrt(under, out=a), out=b)
         if self.momentum:
             v = s["velocity"]
@@ -948,12 +1107,19 @@ class Adam(Optimizer):
 
     Examples
     --------
-    >>> Adam(0.1).minimize(None, [5.0, -1e-3], lambda x: x, n_steps=1)[-1].round(4).tolist()
-    [4.9, 0.099]
+    >>> Adam(0.1).minimize(None, [5.0, -2.0], lambda x: x, n_steps=1)[-1].round(4).tolist()
+    [4.9, -1.9]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, beta_1: float = 0.9,
-                 beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1 = _number(beta_1, "beta_1", 0, 1, closed=True)
         self.beta_2 = _number(beta_2, "beta_2", 0, 1, closed=True)
@@ -964,22 +1130,22 @@ class Adam(Optimizer):
         return {"sum_g": 0.0, "sum_g2": 0.0} | ({"max_g2": 0.0} if self.amsgrad else {})
 
     def _begin(self, t):
-        c1, c2 = 1 - self.beta_1, math.sqrt(1 - self.beta_2)                 # m = c1 sum_g, v = c2^2 sum_g2
+        c1, c2 = 1 - self.beta_1, math.sqrt(1 - self.beta_2)  # m = c1 sum_g, v = c2^2 sum_g2
         self._factor = c1 / c2 * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         self._epsilon = self.epsilon / c2
 
     def _update(self, w, g, s, rate, t, a, b):
         m, v = s["sum_g"], s["sum_g2"]
         m *= self.beta_1
-        m += g                                                               # first moment
+        m += g  # first moment
         v *= self.beta_2
-        v += np.multiply(g, g, out=a)                                        # second moment
+        v += np.multiply(g, g, out=a)  # second moment
         if self.amsgrad:
             v = np.maximum(s["max_g2"], v, out=s["max_g2"])
         root = np.sqrt(v, out=a)
         root += self._epsilon
         step = np.divide(m, root, out=a)
-        step *= rate * self._factor                                          # with the bias correction
+        step *= rate * self._factor  # with the bias correction
         w -= step
 
 # %% ../../nbs/nn/optimizers.ipynb #ec496176
@@ -1019,12 +1185,23 @@ class AdamW(Adam):
     [1.9]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, weight_decay: float = 0.004,
-                 beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False,
-                 **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **common: Any,
+    ) -> None:
         if weight_decay is None:
-            raise ValueError("weight_decay of AdamW must be a number, got None; Adam is AdamW without it")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **common)
+            raise ValueError(
+                "weight_decay of AdamW must be a number, got None; Adam is AdamW without it"
+            )
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **common
+        )
 
 # %% ../../nbs/nn/optimizers.ipynb #cdef28d7
 class Nadam(Optimizer):
@@ -1062,11 +1239,17 @@ class Nadam(Optimizer):
     Examples
     --------
     >>> Nadam(0.1).minimize(None, [1.0], lambda x: x, n_steps=1)[-1].round(4).tolist()
-    [0.8933]
+    [0.8937]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, beta_1: float = 0.9,
-                 beta_2: float = 0.999, epsilon: float = 1e-7, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1 = _number(beta_1, "beta_1", 0, 1, closed=True)
         self.beta_2 = _number(beta_2, "beta_2", 0, 1, closed=True)
@@ -1129,8 +1312,13 @@ class Lion(Optimizer):
     [4.9, 0.099]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.001, beta_1: float = 0.9,
-                 beta_2: float = 0.99, **common: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        **common: Any,
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1 = _number(beta_1, "beta_1", 0, 1, closed=True)
         self.beta_2 = _number(beta_2, "beta_2", 0, 1, closed=True)
@@ -1194,7 +1382,9 @@ class ExponentialDecay(LearningRateSchedule):
 
     def _rate(self, step):
         p = step / self.decay_steps
-        return self.initial_learning_rate * self.decay_rate ** (np.floor(p) if self.staircase else p)
+        return self.initial_learning_rate * self.decay_rate ** (
+            np.floor(p) if self.staircase else p
+        )
 
 
 @dataclass
@@ -1244,7 +1434,9 @@ class InverseTimeDecay(LearningRateSchedule):
 
     def _rate(self, step):
         p = step / self.decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * (np.floor(p) if self.staircase else p))
+        return self.initial_learning_rate / (
+            1 + self.decay_rate * (np.floor(p) if self.staircase else p)
+        )
 
 # %% ../../nbs/nn/optimizers.ipynb #260c7438
 @dataclass
@@ -1289,14 +1481,18 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __post_init__(self) -> None:
         self.boundaries, self.values = list(self.boundaries), list(self.values)
         if len(self.values) != len(self.boundaries) + 1:
-            raise ValueError(f"values must be one more than boundaries, got {len(self.values)} and {len(self.boundaries)}")
+            raise ValueError(
+                f"values must be one more than boundaries, got {len(self.values)} and {len(self.boundaries)}"
+            )
         if any(not b > a for a, b in zip(self.boundaries, self.boundaries[1:])):
             raise ValueError(f"boundaries must increase, got {self.boundaries}")
         for i, value in enumerate(self.values):
             _number(value, f"values[{i}]", closed=True)
 
     def _rate(self, step):
-        return np.asarray(self.values, dtype=float)[np.searchsorted(self.boundaries, step, side="left")]
+        return np.asarray(self.values, dtype=float)[
+            np.searchsorted(self.boundaries, step, side="left")
+        ]
 
 
 @dataclass
@@ -1348,9 +1544,13 @@ class PolynomialDecay(LearningRateSchedule):
     name: str = "PolynomialDecay"
 
     def _rate(self, step):
-        total = self.decay_steps * (np.maximum(1, np.ceil(step / self.decay_steps)) if self.cycle else 1.0)
+        total = self.decay_steps * (
+            np.maximum(1, np.ceil(step / self.decay_steps)) if self.cycle else 1.0
+        )
         left = 1 - np.minimum(step, total) / total
-        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
+        return (
+            self.initial_learning_rate - self.end_learning_rate
+        ) * left**self.power + self.end_learning_rate
 
 # %% ../../nbs/nn/optimizers.ipynb #09105f7d
 @dataclass
@@ -1402,7 +1602,9 @@ class CosineDecay(LearningRateSchedule):
     warmup_steps: int = 0
 
     def _rate(self, step):
-        start, warm = self.initial_learning_rate, 0 if self.warmup_target is None else self.warmup_steps
+        start, warm = self.initial_learning_rate, (
+            0 if self.warmup_target is None else self.warmup_steps
+        )
         top = start if self.warmup_target is None else self.warmup_target
         fraction = np.clip((step - warm) / self.decay_steps, 0, 1)
         fall = top * ((1 - self.alpha) * 0.5 * (1 + np.cos(np.pi * fraction)) + self.alpha)
@@ -1470,7 +1672,9 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha)
 
 # %% ../../nbs/nn/optimizers.ipynb #cf50b333
-def clip_by_value(x: ArrayLike, clip_value_min: float, clip_value_max: float) -> NDArray[np.floating]:
+def clip_by_value(
+    x: ArrayLike, clip_value_min: float, clip_value_max: float
+) -> NDArray[np.floating]:
     r"""Cut every entry to an interval.
 
     .. math:: \max(a, \min(b, x))
@@ -1507,7 +1711,9 @@ def clip_by_value(x: ArrayLike, clip_value_min: float, clip_value_max: float) ->
     [1.0, -0.5]
     """
     if not clip_value_min <= clip_value_max:
-        raise ValueError(f"clip_value_min must not exceed clip_value_max, got {clip_value_min} and {clip_value_max}")
+        raise ValueError(
+            f"clip_value_min must not exceed clip_value_max, got {clip_value_min} and {clip_value_max}"
+        )
     return np.clip(_floats(x), float(clip_value_min), float(clip_value_max))
 
 
@@ -1551,7 +1757,9 @@ def clip_by_norm(x: ArrayLike, clip_norm: float) -> NDArray[np.floating]:
     return x * (c / max(_norm(x), c))
 
 
-def clip_by_global_norm(value_list: Sequence[ArrayLike | None], clip_norm: float) -> list[NDArray[np.floating] | None]:
+def clip_by_global_norm(
+    value_list: Sequence[ArrayLike | None], clip_norm: float
+) -> list[NDArray[np.floating] | None]:
     r"""Shorten several gradients by one common factor, so that all together have at most a given length.
 
     .. math:: x_i\,\min\left(1, \frac{c}{\sqrt{\sum_j \lVert x_j\rVert^2}}\right)
@@ -1587,7 +1795,9 @@ def clip_by_global_norm(value_list: Sequence[ArrayLike | None], clip_norm: float
     >>> [g.round(4).tolist() for g in clip_by_global_norm([[3.0, 4.0], [12.0]], 1.0)]
     [[0.2308, 0.3077], [0.9231]]
     """
-    arrays, c = [None if x is None else _floats(x) for x in value_list], _number(clip_norm, "clip_norm")
+    arrays, c = [None if x is None else _floats(x) for x in value_list], _number(
+        clip_norm, "clip_norm"
+    )
     factor = c / max(math.hypot(*(_norm(x) for x in arrays if x is not None)), c)
     return [None if x is None else x * factor for x in arrays]
 
@@ -1617,19 +1827,36 @@ class _Counted:
         self.njev += 1
         g = np.array(self._jac(x.copy()), dtype=float)
         if g.shape != x.shape:
-            raise ValueError(f"jac must return an array of the shape of x, {x.shape}, got {g.shape}")
+            raise ValueError(
+                f"jac must return an array of the shape of x, {x.shape}, got {g.shape}"
+            )
         return g
 
 
-def _result(counted: _Counted, x, f, g, path, status: int, message: str, **more: Any) -> OptimizeResult:
+def _result(
+    counted: _Counted, x, f, g, path, status: int, message: str, **more: Any
+) -> OptimizeResult:
     """SciPy's result, with the path added."""
-    return OptimizeResult(x=x.copy(), fun=f, jac=g, nit=len(path) - 1, nfev=counted.nfev, njev=counted.njev,
-                          success=status == 0, status=status, message=message, path=np.array(path), **more)
+    return OptimizeResult(
+        x=x.copy(),
+        fun=f,
+        jac=g,
+        nit=len(path) - 1,
+        nfev=counted.nfev,
+        njev=counted.njev,
+        success=status == 0,
+        status=status,
+        message=message,
+        path=np.array(path),
+        **more,
+    )
 
 
-def _cubic_minimum(a: float, fa: float, da: float, b: float, fb: float, db: float, rounding: float) -> float:
+def _cubic_minimum(
+    a: float, fa: float, da: float, b: float, fb: float, db: float, rounding: float
+) -> float:
     """The minimiser of the cubic with these values and slopes at a and b; nan if it has none."""
-    if abs(fa - fb) <= rounding:                          # the values say nothing: a parabola through the slopes
+    if abs(fa - fb) <= rounding:  # the values say nothing: a parabola through the slopes
         return a - da * (b - a) / (db - da) if db != da else math.nan
     d1 = da + db - 3 * (fa - fb) / (a - b)
     square = d1 * d1 - da * db
@@ -1640,29 +1867,56 @@ def _cubic_minimum(a: float, fa: float, da: float, b: float, fb: float, db: floa
     return b - (b - a) * (db + d2 - d1) / bottom if bottom else math.nan
 
 # %% ../../nbs/nn/optimizers.ipynb #18d40b98
-def _search(counted: _Counted, x, f, g, p, c1: float, c2: float, alpha: float, max_iter: int = 30) -> OptimizeResult:
+def _search(
+    counted: _Counted, x, f, g, p, c1: float, c2: float, alpha: float, max_iter: int = 30
+) -> OptimizeResult:
     """The search behind `wolfe_line_search`, from a point where value and gradient are known."""
     slope = float(g @ p)
     if not slope < 0:
-        return _result(counted, x, f, g, [x], 2, f"the direction does not lead downhill: slope {slope:.3g}", alpha=0.0)
+        return _result(
+            counted,
+            x,
+            f,
+            g,
+            [x],
+            2,
+            f"the direction does not lead downhill: slope {slope:.3g}",
+            alpha=0.0,
+        )
     rounding = 64 * np.finfo(float).eps * abs(f)
-    low, high = (0.0, f, slope), None                     # best step so far; a step beyond the minimum, once known
+    low, high = (0.0, f, slope), None  # best step so far; a step beyond the minimum, once known
     for tried in range(1, max_iter + 1):
         new = x + alpha * p
         f_new = counted.fun(new)
         g_new = counted.jac(new) if math.isfinite(f_new) else np.full_like(x, math.nan)
         here = (alpha, f_new, float(g_new @ p))
-        if not math.isfinite(here[2]) or f_new > f + c1 * alpha * slope + rounding or (low[0] and f_new > low[1] + rounding):
-            high = here                                   # too far: not enough decrease
+        if (
+            not math.isfinite(here[2])
+            or f_new > f + c1 * alpha * slope + rounding
+            or (low[0] and f_new > low[1] + rounding)
+        ):
+            high = here  # too far: not enough decrease
         elif abs(here[2]) <= -c2 * slope:
-            return _result(counted, new, f_new, g_new, [x, new], 0, f"both conditions hold after {tried} steps tried",
-                           alpha=alpha)
+            return _result(
+                counted,
+                new,
+                f_new,
+                g_new,
+                [x, new],
+                0,
+                f"both conditions hold after {tried} steps tried",
+                alpha=alpha,
+            )
         else:
             if here[2] * (math.inf if high is None else high[0] - low[0]) >= 0:
-                high = low                                # the slope has turned: the minimum lies behind
+                high = low  # the slope has turned: the minimum lies behind
             low = here
         if high is None:
-            guess, least, most = _cubic_minimum(0.0, f, slope, *here, rounding), 2 * alpha, 10 * alpha
+            guess, least, most = (
+                _cubic_minimum(0.0, f, slope, *here, rounding),
+                2 * alpha,
+                10 * alpha,
+            )
         else:
             width = high[0] - low[0]
             least, most = sorted((low[0] + 0.1 * width, low[0] + 0.9 * width))
@@ -1672,11 +1926,29 @@ def _search(counted: _Counted, x, f, g, p, c1: float, c2: float, alpha: float, m
         alpha = min(max(guess if math.isfinite(guess) else usual, least), most)
         if high is not None and abs(width) * np.abs(p).max() <= 1e-16 * np.abs(x).max():
             break
-    return _result(counted, x, f, g, [x], 1, f"no step found that meets both conditions in {tried} tries", alpha=0.0)
+    return _result(
+        counted,
+        x,
+        f,
+        g,
+        [x],
+        1,
+        f"no step found that meets both conditions in {tried} tries",
+        alpha=0.0,
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #7a4af423
-def wolfe_line_search(fun: Callable, jac: Callable, x: ArrayLike, p: ArrayLike, *, c1: float = 1e-4, c2: float = 0.9,
-                      alpha0: float = 1.0, max_iter: int = 30) -> OptimizeResult:
+def wolfe_line_search(
+    fun: Callable,
+    jac: Callable,
+    x: ArrayLike,
+    p: ArrayLike,
+    *,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+    alpha0: float = 1.0,
+    max_iter: int = 30,
+) -> OptimizeResult:
     r"""Find a step along a direction that lowers the cost enough and flattens the slope enough.
 
     .. math:: f(x + \alpha p) \le f(x) + c_1 \alpha\, g^\top p, \qquad
@@ -1725,16 +1997,30 @@ def wolfe_line_search(fun: Callable, jac: Callable, x: ArrayLike, p: ArrayLike, 
     (0.5, [0.0], True)
     """
     if not 0 < c1 < c2 < 1:
-        raise ValueError(f"the constants must satisfy 0 < c1 < c2 < 1, got c1 = {c1} and c2 = {c2}")
-    x, p, counted = _start(x), _start(p), _Counted(fun, jac)
+        raise ValueError(
+            f"the constants must satisfy 0 < c1 < c2 < 1, got c1 = {c1} and c2 = {c2}"
+        )
+    x, p, counted = _start(x, "x"), _start(p, "p"), _Counted(fun, jac)
     if x.shape != p.shape:
         raise ValueError(f"x and p must have one shape, got {x.shape} and {p.shape}")
     f, g = counted.fun(x), counted.jac(x)
-    return _search(counted, x, f, g, p, c1, c2, _number(alpha0, "alpha0"), _count(max_iter, "max_iter"))
+    return _search(
+        counted, x, f, g, p, c1, c2, _number(alpha0, "alpha0"), _count(max_iter, "max_iter")
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #93e3cd6d
-def _descend(fun: Callable, x0: ArrayLike, jac: Callable, direction: Callable, *, tol: float, max_iter: int, c2: float,
-             first_step: Callable, more: Callable = lambda x, g, s, y: {}) -> OptimizeResult:
+def _descend(
+    fun: Callable,
+    x0: ArrayLike,
+    jac: Callable,
+    direction: Callable,
+    *,
+    tol: float,
+    max_iter: int,
+    c2: float,
+    first_step: Callable,
+    more: Callable = lambda x, g, s, y: {},
+) -> OptimizeResult:
     """Follow `direction(x, g, s, y)` with a Wolfe line search until no entry of the gradient exceeds `tol`."""
     x, counted = _start(x0), _Counted(fun, jac)
     tol, max_iter = _number(tol, "tol", closed=True), _count(max_iter, "max_iter", 0)
@@ -1744,11 +2030,14 @@ def _descend(fun: Callable, x0: ArrayLike, jac: Callable, direction: Callable, *
     path, s, y, last, status, message = [x], None, None, None, 0, ""
     while np.abs(g).max() > tol:
         if len(path) > max_iter:
-            status, message = 1, f"max_iter = {max_iter} steps made, the largest entry of the gradient is {np.abs(g).max():.3g}"
+            status, message = (
+                1,
+                f"max_iter = {max_iter} steps made, the largest entry of the gradient is {np.abs(g).max():.3g}",
+            )
             break
         p = direction(x, g, s, y)
         if not g @ p < 0 or not np.isfinite(p).all():
-            p = -g                                        # a restart
+            p = -g  # a restart
         found = _search(counted, x, f, g, p, 1e-4, c2, first_step(g, p, last))
         if not found.success and not np.array_equal(p, -g):
             found = _search(counted, x, f, g, -g, 1e-4, c2, 1 / np.linalg.norm(g))
@@ -1759,7 +2048,10 @@ def _descend(fun: Callable, x0: ArrayLike, jac: Callable, direction: Callable, *
         s, y, last = found.x - x, found.jac - g, (found.alpha, float(g @ p), gain)
         x, f, g = found.x, found.fun, found.jac
         path.append(x)
-    message = message or f"the largest entry of the gradient is at most {tol:g} after {len(path) - 1} steps"
+    message = (
+        message
+        or f"the largest entry of the gradient is at most {tol:g} after {len(path) - 1} steps"
+    )
     return _result(counted, x, f, g, path, status, message, **more(x, g, s, y))
 
 
@@ -1800,12 +2092,23 @@ def _plain_newton(fun, x0, jac, hessian, tol, max_iter, calls) -> OptimizeResult
             x, g = new, g_new
             path.append(x)
         f = counted.fun(x)
-    message = message or f"the largest entry of the gradient is at most {tol:g} after {len(path) - 1} steps"
+    message = (
+        message
+        or f"the largest entry of the gradient is at most {tol:g} after {len(path) - 1} steps"
+    )
     return _result(counted, x, f, g, path, status, message, nhev=calls())
 
 # %% ../../nbs/nn/optimizers.ipynb #90873bf3
-def newton(fun: Callable, x0: ArrayLike, jac: Callable, hess: Callable, *, tol: float = 1e-8, max_iter: int = 100,
-           damping: str | None = "line_search") -> OptimizeResult:
+def newton(
+    fun: Callable,
+    x0: ArrayLike,
+    jac: Callable,
+    hess: Callable,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    damping: str | None = "line_search",
+) -> OptimizeResult:
     r"""Minimise by jumping to the minimum of the local quadratic.
 
     .. math:: x \leftarrow x + \alpha p, \qquad H(x)\,p = -\nabla f(x)
@@ -1865,12 +2168,28 @@ def newton(fun: Callable, x0: ArrayLike, jac: Callable, hess: Callable, *, tol: 
 
     if damping is None:
         return _plain_newton(fun, x0, jac, hessian, tol, max_iter, lambda: calls)
-    return _descend(fun, x0, jac, lambda x, g, s, y: -_solve_positive(hessian(x), g), tol=tol, max_iter=max_iter, c2=0.9,
-                    first_step=lambda g, p, last: 1.0, more=lambda x, g, s, y: {"nhev": calls})
+    return _descend(
+        fun,
+        x0,
+        jac,
+        lambda x, g, s, y: -_solve_positive(hessian(x), g),
+        tol=tol,
+        max_iter=max_iter,
+        c2=0.9,
+        first_step=lambda g, p, last: 1.0,
+        more=lambda x, g, s, y: {"nhev": calls},
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #54eba1e0
-def conjugate_gradient_linear(A: Any, b: ArrayLike, x0: ArrayLike | None = None, *, rtol: float = 1e-10,
-                              max_iter: int | None = None, M: Any = None) -> OptimizeResult:
+def conjugate_gradient_linear(
+    A: Any,
+    b: ArrayLike,
+    x0: ArrayLike | None = None,
+    *,
+    rtol: float = 1e-10,
+    max_iter: int | None = None,
+    M: Any = None,
+) -> OptimizeResult:
     r"""Solve A x = b for a symmetric positive definite A, by products with A alone.
 
     .. math:: \alpha = \frac{r^\top r}{p^\top A p}, \quad x \leftarrow x + \alpha p, \quad
@@ -1918,12 +2237,18 @@ def conjugate_gradient_linear(A: Any, b: ArrayLike, x0: ArrayLike | None = None,
     >>> result.x.round(4).tolist(), result.nit
     ([0.0909, 0.6364], 2)
     """
-    b = _start(b)
+    b = _start(b, "b")
     x = np.zeros_like(b) if x0 is None else _start(x0)
-    A, rtol = (np.asarray(A, dtype=float) if isinstance(A, (list, tuple)) else A), _number(rtol, "rtol")
+    A, rtol = (np.asarray(A, dtype=float) if isinstance(A, (list, tuple)) else A), _number(
+        rtol, "rtol"
+    )
     if A.shape != (b.size, b.size) or x.shape != b.shape:
-        raise ValueError(f"A must have shape ({b.size}, {b.size}) and x0 ({b.size},), got {A.shape} and {x.shape}")
-    if isinstance(A, np.ndarray) and not np.allclose(A, A.T, rtol=1e-10, atol=1e-12 * np.abs(A).max()):
+        raise ValueError(
+            f"A must have shape ({b.size}, {b.size}) and x0 ({b.size},), got {A.shape} and {x.shape}"
+        )
+    if isinstance(A, np.ndarray) and not np.allclose(
+        A, A.T, rtol=1e-10, atol=1e-12 * np.abs(A).max()
+    ):
         raise ValueError("A must be symmetric")
     max_iter = 10 * b.size if max_iter is None else _count(max_iter, "max_iter", 0)
     r = b - A @ x
@@ -1931,12 +2256,18 @@ def conjugate_gradient_linear(A: Any, b: ArrayLike, x0: ArrayLike | None = None,
     p, rz, path, status, message, products = z, r @ z, [x], 0, "", 1
     while np.linalg.norm(r) > rtol * np.linalg.norm(b):
         if len(path) > max_iter:
-            status, message = 1, f"max_iter = {max_iter} steps made, the residual is {np.linalg.norm(r):.3g}"
+            status, message = (
+                1,
+                f"max_iter = {max_iter} steps made, the residual is {np.linalg.norm(r):.3g}",
+            )
             break
         Ap = A @ p
         products += 1
         if not (curvature := p @ Ap) > 0 or not rz > 0:
-            status, message = 3, f"A or M is not positive definite: p'Ap = {curvature:.3g}, r'Mr = {rz:.3g}"
+            status, message = (
+                3,
+                f"A or M is not positive definite: p'Ap = {curvature:.3g}, r'Mr = {rz:.3g}",
+            )
             break
         alpha = rz / curvature
         x, r = x + alpha * p, r - alpha * Ap
@@ -1950,8 +2281,16 @@ def conjugate_gradient_linear(A: Any, b: ArrayLike, x0: ArrayLike | None = None,
     return _result(counted, x, float(-0.5 * x @ (r + b)), -r, path, status, message)
 
 # %% ../../nbs/nn/optimizers.ipynb #8fee793a
-def nonlinear_cg(fun: Callable, x0: ArrayLike, jac: Callable, *, beta: str = "PR+", tol: float = 1e-8,
-                 max_iter: int = 1000, c2: float = 0.1) -> OptimizeResult:
+def nonlinear_cg(
+    fun: Callable,
+    x0: ArrayLike,
+    jac: Callable,
+    *,
+    beta: str = "PR+",
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    c2: float = 0.1,
+) -> OptimizeResult:
     r"""Conjugate gradients for any smooth cost: the new direction keeps a part of the last one.
 
     .. math:: p \leftarrow -g_{\text{new}} + \beta p, \qquad
@@ -2013,18 +2352,33 @@ def nonlinear_cg(fun: Callable, x0: ArrayLike, jac: Callable, *, beta: str = "PR
             p_old = p if p @ g < 0 else -g
         return p_old
 
-    def first_step(g, p, last):                           # a step that would gain as much as the last one did
+    def first_step(g, p, last):  # a step that would gain as much as the last one did
         if not last:
             return min(1.0, 1 / np.linalg.norm(g))
-        alpha, slope, gain = last                         # where rounding hides the gain, the slope tells it
+        alpha, slope, gain = last  # where rounding hides the gain, the slope tells it
         return min(10 * alpha, (-2.02 * gain if gain else alpha * slope) / float(g @ p))
 
-    return _descend(fun, x0, jac, direction, tol=tol, max_iter=max_iter, c2=_number(c2, "c2", 1e-4, 1),
-                    first_step=first_step)
+    return _descend(
+        fun,
+        x0,
+        jac,
+        direction,
+        tol=tol,
+        max_iter=max_iter,
+        c2=_number(c2, "c2", 1e-4, 1),
+        first_step=first_step,
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #86d4ff13
-def bfgs(fun: Callable, x0: ArrayLike, jac: Callable, *, tol: float = 1e-8, max_iter: int = 1000,
-         c2: float = 0.9) -> OptimizeResult:
+def bfgs(
+    fun: Callable,
+    x0: ArrayLike,
+    jac: Callable,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    c2: float = 0.9,
+) -> OptimizeResult:
     r"""Newton's method with an inverse Hessian learned from the gradients along the way.
 
     .. math:: B \leftarrow (I - \rho s y^\top)\, B\, (I - \rho y s^\top) + \rho s s^\top, \qquad
@@ -2078,17 +2432,36 @@ def bfgs(fun: Callable, x0: ArrayLike, jac: Callable, *, tol: float = 1e-8, max_
         nonlocal B, learned
         if s is not None and (sy := s @ y) > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y):
             if not learned:
-                B, learned = B * (sy / (y @ y)), True     # the first scale
+                B, learned = B * (sy / (y @ y)), True  # the first scale
             By = B @ y
-            B += ((1 + y @ By / sy) / sy) * np.outer(s, s) - (np.outer(s, By) + np.outer(By, s)) / sy
+            B += ((1 + y @ By / sy) / sy) * np.outer(s, s) - (
+                np.outer(s, By) + np.outer(By, s)
+            ) / sy
         return B
 
-    return _descend(fun, x0, jac, lambda x, g, s, y: -learn(s, y) @ g, tol=tol, max_iter=max_iter, c2=_number(c2, "c2", 1e-4, 1),
-                    first_step=_unit_step, more=lambda x, g, s, y: {"hess_inv": learn(s, y)})
+    return _descend(
+        fun,
+        x0,
+        jac,
+        lambda x, g, s, y: -learn(s, y) @ g,
+        tol=tol,
+        max_iter=max_iter,
+        c2=_number(c2, "c2", 1e-4, 1),
+        first_step=_unit_step,
+        more=lambda x, g, s, y: {"hess_inv": learn(s, y)},
+    )
 
 # %% ../../nbs/nn/optimizers.ipynb #db281c0c
-def lbfgs(fun: Callable, x0: ArrayLike, jac: Callable, *, m: int = 10, tol: float = 1e-8, max_iter: int = 1000,
-          c2: float = 0.9) -> OptimizeResult:
+def lbfgs(
+    fun: Callable,
+    x0: ArrayLike,
+    jac: Callable,
+    *,
+    m: int = 10,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    c2: float = 0.9,
+) -> OptimizeResult:
     r"""BFGS without the matrix: the last m steps stand in for it.
 
     .. math:: \alpha_i = \rho_i s_i^\top q,\ q \leftarrow q - \alpha_i y_i; \quad q \leftarrow \gamma q; \quad
@@ -2142,8 +2515,16 @@ def lbfgs(fun: Callable, x0: ArrayLike, jac: Callable, *, m: int = 10, tol: floa
             memory.append((s, y, 1 / (s @ y)))
         return -_two_loops(g, memory)
 
-    return _descend(fun, x0, jac, direction, tol=tol, max_iter=max_iter, c2=_number(c2, "c2", 1e-4, 1),
-                    first_step=_unit_step)
+    return _descend(
+        fun,
+        x0,
+        jac,
+        direction,
+        tol=tol,
+        max_iter=max_iter,
+        c2=_number(c2, "c2", 1e-4, 1),
+        first_step=_unit_step,
+    )
 
 
 def _two_loops(g: np.ndarray, memory: Sequence[tuple]) -> np.ndarray:
