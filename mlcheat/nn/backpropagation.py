@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .activations import get, get_prime, relu, relu_prime, sigmoid, softmax, softmax_vjp
-from .losses import (
-    binary_crossentropy, binary_crossentropy_prime, categorical_crossentropy,
-    categorical_crossentropy_prime, mean_squared_error, mean_squared_error_prime)
+from .activations import get, get_prime, relu, relu_prime, softmax_vjp
+from .losses import binary_crossentropy, binary_crossentropy_prime
+from .losses import categorical_crossentropy, categorical_crossentropy_prime
+from .losses import mean_squared_error, mean_squared_error_prime
 
 # %% auto #0
 __all__ = ['numerical_gradient', 'backprop_scalar', 'train_step_scalar', 'chain_factors', 'count_multiplications',
            'forward_cache', 'layer_errors', 'backprop', 'gradient_check', 'train', 'gradient_norms']
 
 # %% ../../nbs/nn/backpropagation.ipynb #99a1d51e
-def numerical_gradient(f: Callable[[NDArray], float], x: ArrayLike, *, eps: float = 1e-6) -> NDArray:
+def numerical_gradient(f: Callable[[NDArray], float], x: ArrayLike, *,
+                       eps: float = 1e-6) -> NDArray:
     r"""Gradient of a function by central differences, one entry at a time.
 
     .. math:: g_i = \frac{f(x + \varepsilon e_i) - f(x - \varepsilon e_i)}{2\varepsilon}
@@ -67,7 +68,8 @@ def numerical_gradient(f: Callable[[NDArray], float], x: ArrayLike, *, eps: floa
         up, down = x.copy(), x.copy()
         up[i] += eps
         down[i] -= eps
-        g[i] = (_one_number(f(up)) - _one_number(f(down))) / (up[i] - down[i])
+        width = up[i] - down[i]                             # 2 eps, up to rounding
+        g[i] = (_one_number(f(up)) - _one_number(f(down))) / width
     return g
 
 # %% ../../nbs/nn/backpropagation.ipynb #7596abb6
@@ -226,7 +228,8 @@ def chain_factors(n_hidden: int) -> list[str]:
 # %% ../../nbs/nn/backpropagation.ipynb #d700db08
 def _whole(value: int, name: str, low: int = 0) -> int:
     """`value` as an integer of at least `low`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < low:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not whole or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
     return int(value)
 
@@ -357,7 +360,8 @@ def _cost(loss: str, y: NDArray, Z: NDArray, y_hat: NDArray) -> float:
         return float(np.mean(entropy(y, Z, from_logits=True)))
 
 
-def _output_error(loss: str, y: NDArray, Z: NDArray, y_hat: NDArray, output_activation: str) -> NDArray:
+def _output_error(loss: str, y: NDArray, Z: NDArray, y_hat: NDArray,
+                  output_activation: str) -> NDArray:
     """E_L, the derivative of the cost by the weighted input of the last layer."""
     if not np.isfinite(Z).all():
         return np.full_like(Z, np.nan)
@@ -383,21 +387,27 @@ def _targets(y: ArrayLike, y_hat: NDArray, loss: str, output_activation: str) ->
     if loss not in _NEEDS:
         raise ValueError(f"loss must be one of {', '.join(_NEEDS)}, got {loss!r}")
     if _NEEDS[loss] not in (None, output_activation):
-        raise ValueError(f"{loss} needs output_activation={_NEEDS[loss]!r}, got {output_activation!r}")
+        raise ValueError(f"{loss} needs output_activation={_NEEDS[loss]!r}, "
+                         f"got {output_activation!r}")
     y = _matrix(y, "y")
     if y.shape != y_hat.shape:
         raise ValueError(f"y must have the shape of the prediction, {y_hat.shape}, got {y.shape}")
     if not np.isfinite(y).all():
         raise ValueError("y must be finite, got nan or inf")
     if loss == "binary_crossentropy" and (y.min() < 0 or y.max() > 1):
-        raise ValueError(f"y must hold labels from 0 to 1, got values from {y.min():g} to {y.max():g}")
-    if loss == "categorical_crossentropy" and (y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-3):
-        raise ValueError("each row of y must hold shares that sum to 1, got a row of sum "
-                         f"{y.sum(axis=1)[np.abs(y.sum(axis=1) - 1).argmax()]:g}")
+        raise ValueError(f"y must hold labels from 0 to 1, got values from {y.min():g} "
+                         f"to {y.max():g}")
+    if loss == "categorical_crossentropy":
+        sums = y.sum(axis=1)
+        worst = np.abs(sums - 1).argmax()
+        if y.min() < 0 or abs(sums[worst] - 1) > 1e-3:
+            raise ValueError("each row of y must hold shares from 0 to 1 that sum to 1, got the "
+                             f"smallest {y.min():g} and a row of sum {sums[worst]:g}")
     return y.astype(y_hat.dtype, copy=False)
 
 # %% ../../nbs/nn/backpropagation.ipynb #ff9338d0
-def _hand_back(E: NDArray, cache: list[dict], weights: list[NDArray], activation: str) -> list[NDArray]:
+def _hand_back(E: NDArray, cache: list[dict], weights: list[NDArray],
+               activation: str) -> list[NDArray]:
     """All layer errors from that of the last layer."""
     errors, prime = [E], get_prime(activation)
     for l in range(len(weights) - 1, 0, -1):
@@ -406,9 +416,9 @@ def _hand_back(E: NDArray, cache: list[dict], weights: list[NDArray], activation
     return errors[::-1]
 
 
-def layer_errors(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike],
-                 *, activation: str = "relu", output_activation: str = "linear",
-                 loss: str = "half_sse") -> list[NDArray]:
+def layer_errors(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike],
+                 biases: Sequence[ArrayLike], *, activation: str = "relu",
+                 output_activation: str = "linear", loss: str = "half_sse") -> list[NDArray]:
     r"""Derivatives of the cost by the weighted input of every layer.
 
     .. math:: E_L = \nabla_{\hat y} C \odot R'(Z_L), \quad E_l = (E_{l+1} W_{l+1}^\top) \odot R'(Z_l)
@@ -452,15 +462,18 @@ def layer_errors(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike], biase
     [array([[-0.875]]), array([[-1.75]])]
     """
     _, weights, biases = _network(X, weights, biases)
-    cache = forward_cache(X, weights, biases, activation=activation, output_activation=output_activation)
+    cache = forward_cache(X, weights, biases, activation=activation,
+                          output_activation=output_activation)
     Z, y_hat = cache[-1]["Z"], cache[-1]["output"]
     y = _targets(y, y_hat, loss, output_activation)
-    return _hand_back(_output_error(loss, y, Z, y_hat, output_activation), cache, weights, activation)
+    E = _output_error(loss, y, Z, y_hat, output_activation)
+    return _hand_back(E, cache, weights, activation)
 
 # %% ../../nbs/nn/backpropagation.ipynb #ca732f63
-def backprop(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], *,
-             activation: str = "relu", output_activation: str = "linear",
-             loss: str = "half_sse") -> tuple[float, list[NDArray], list[NDArray], NDArray]:
+def backprop(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike],
+             biases: Sequence[ArrayLike], *, activation: str = "relu",
+             output_activation: str = "linear", loss: str = "half_sse",
+             ) -> tuple[float, list[NDArray], list[NDArray], NDArray]:
     r"""Cost of a batch and its gradients by all weights, all biases and the input.
 
     .. math:: \frac{\partial C}{\partial W_l} = A_{l-1}^\top E_l, \quad
@@ -511,10 +524,12 @@ def backprop(X: ArrayLike, y: ArrayLike, weights: Sequence[ArrayLike], biases: S
     (1.53125, -0.875, -0.875, -0.4375)
     """
     _, weights, biases = _network(X, weights, biases)
-    cache = forward_cache(X, weights, biases, activation=activation, output_activation=output_activation)
+    cache = forward_cache(X, weights, biases, activation=activation,
+                          output_activation=output_activation)
     Z, y_hat = cache[-1]["Z"], cache[-1]["output"]
     y = _targets(y, y_hat, loss, output_activation)
-    E = _hand_back(_output_error(loss, y, Z, y_hat, output_activation), cache, weights, activation)
+    E = _output_error(loss, y, Z, y_hat, output_activation)
+    E = _hand_back(E, cache, weights, activation)
     dW = [layer["input"].T @ e for layer, e in zip(cache, E)]
     db = [e.sum(axis=0).reshape(b.shape) for e, b in zip(E, biases)]
     return _cost(loss, y, Z, y_hat), dW, db, E[0] @ weights[0].T
@@ -566,7 +581,7 @@ def gradient_check(f: Callable[[NDArray], float], grad: ArrayLike | Callable, x:
     Examples
     --------
     >>> round(gradient_check(lambda x: (x**2).sum(), [2.0, 8.0], [1.0, 2.0]), 3)
-    0.31
+    0.315
     """
     x = np.asarray(x)
     a = np.asarray(grad(x.copy()) if callable(grad) else grad, dtype=np.float64)
@@ -584,8 +599,9 @@ def gradient_check(f: Callable[[NDArray], float], grad: ArrayLike | Callable, x:
 
 # %% ../../nbs/nn/backpropagation.ipynb #2716f595
 def train(X: ArrayLike, y: ArrayLike, sizes: Sequence[int], *, epochs: int, lr: float,
-          batch_size: int | None = None, activation: str = "relu", output_activation: str = "linear",
-          loss: str = "half_sse", seed: int | np.random.Generator | None = None,
+          batch_size: int | None = None, activation: str = "relu",
+          output_activation: str = "linear", loss: str = "half_sse",
+          seed: int | np.random.Generator | None = None,
           ) -> tuple[list[NDArray], list[NDArray], list[float]]:
     r"""Train a stack of dense layers with backpropagation and plain gradient descent.
 
@@ -603,7 +619,7 @@ def train(X: ArrayLike, y: ArrayLike, sizes: Sequence[int], *, epochs: int, lr: 
     epochs : int
         Passes over the data; 0 returns the initial network.
     lr : float
-        The learning rate, above 0. `half_sse` is a sum: it needs a rate n times k / 2 smaller than `mse`.
+        The learning rate, above 0. `half_sse` is a sum: its rate is 2/(n k) times that of `mse`.
     batch_size : int, optional
         Examples a step, in a new random order each epoch; without it all of them.
     activation, output_activation, loss : str
@@ -646,17 +662,18 @@ def train(X: ArrayLike, y: ArrayLike, sizes: Sequence[int], *, epochs: int, lr: 
     weights, biases = _start(X, y, sizes, activation, rng)
     size = len(X) if batch_size is None else _whole(batch_size, "batch_size", 1)
     options = {"activation": activation, "output_activation": output_activation, "loss": loss}
-    step, history = 0, [_total(X, y, weights, biases, step=0, **options)]
-    for _ in range(epochs):
-        order = np.arange(len(X)) if size >= len(X) else rng.permutation(len(X))
-        for i in range(0, len(X), size):
-            rows = order[i:i + size]
-            cost, dW, db, _ = backprop(X[rows], y[rows], weights, biases, **options)
-            _still_finite(cost, step)
-            weights = [W - lr * g for W, g in zip(weights, dW)]
-            biases = [b - lr * g for b, g in zip(biases, db)]
-            step += 1
-        history.append(_total(X, y, weights, biases, step=step, **options))
+    step, history = 0, [_total(X, y, weights, biases, 0, **options)]
+    with np.errstate(over="ignore", invalid="ignore"):      # divergence is reported in words
+        for _ in range(epochs):
+            order = np.arange(len(X)) if size >= len(X) else rng.permutation(len(X))
+            for i in range(0, len(X), size):
+                rows = order[i:i + size]
+                cost, dW, db, _ = backprop(X[rows], y[rows], weights, biases, **options)
+                _still_finite(cost, step)
+                weights = [W - lr * g for W, g in zip(weights, dW)]
+                biases = [b - lr * g for b, g in zip(biases, db)]
+                step += 1
+            history.append(_total(X, y, weights, biases, step, **options))
     return weights, biases, history
 
 # %% ../../nbs/nn/backpropagation.ipynb #848b4c7d
@@ -669,18 +686,19 @@ def _start(X: NDArray, y: NDArray, sizes: Sequence[int], activation: str,
     if len(sizes) < 2 or sizes[0] != X.shape[1]:
         raise ValueError(f"sizes must be ({X.shape[1]}, ..., outputs), got {tuple(sizes)}")
     if y.shape != (len(X), sizes[-1]):
-        raise ValueError(f"y must have the shape of the prediction, {(len(X), sizes[-1])}, got {y.shape}")
+        raise ValueError(f"y must have the shape of the prediction, {(len(X), sizes[-1])}, "
+                         f"got {y.shape}")
     gain = 2.0 if "relu" in activation else 1.0
     weights = [(rng.standard_normal((a, b)) * np.sqrt(gain / a)).astype(X.dtype)
                for a, b in zip(sizes[:-1], sizes[1:])]
     return weights, [np.zeros(b, dtype=X.dtype) for b in sizes[1:]]
 
 
-def _total(X: NDArray, y: NDArray, weights: list, biases: list, *, step: int, activation: str,
+def _total(X: NDArray, y: NDArray, weights: list, biases: list, step: int, *, activation: str,
            output_activation: str, loss: str) -> float:
     """The cost of all examples; FloatingPointError when it is not finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        last = forward_cache(X, weights, biases, activation=activation, output_activation=output_activation)[-1]
+    last = forward_cache(X, weights, biases, activation=activation,
+                         output_activation=output_activation)[-1]
     y = _targets(y, last["output"], loss, output_activation)
     return _still_finite(_cost(loss, y, last["Z"], last["output"]), step)
 
@@ -688,7 +706,8 @@ def _total(X: NDArray, y: NDArray, weights: list, biases: list, *, step: int, ac
 def _still_finite(cost: float, step: int) -> float:
     """`cost`, or a FloatingPointError that names the step after which it was lost."""
     if not np.isfinite(cost):
-        raise FloatingPointError(f"the cost is {cost} after step {step}: lower the learning rate or scale the data")
+        raise FloatingPointError(f"the cost is {cost} after step {step}: lower the learning rate "
+                                 "or scale the data")
     return cost
 
 # %% ../../nbs/nn/backpropagation.ipynb #289824e7

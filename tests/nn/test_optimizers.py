@@ -31,7 +31,7 @@ KINDS = ["SGD", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "Nadam", "Lio
 PLAIN = [("SGD", {"learning_rate": 0.01, "momentum": 0.9}), ("Adagrad", {"learning_rate": 0.1}),
          ("Adadelta", {"learning_rate": 1.0}), ("RMSprop", {"learning_rate": 0.01}), ("Adam", {"learning_rate": 0.01}),
          ("AdamW", {"learning_rate": 0.01}), ("Nadam", {"learning_rate": 0.01}), ("Lion", {"learning_rate": 0.01})]
-LOOSE = ("Adam", "AdamW", "Nadam")                     # Keras rounds the rate and beta**t to float32 there
+LOOSE = ("Adam", "AdamW")                     # Keras rounds the rate and beta**t to float32 there
 ids = [f"{n}-{i}" for i, (n, _) in enumerate(FIRST_ORDER)]
 rng0 = np.random.default_rng(0)
 BOWL = O.quadratic(np.array([[3.0, 1.0], [1.0, 2.0]]), [1.0, -1.0])
@@ -178,7 +178,7 @@ def test_rounded_as_keras_rounds_adam_agrees_to_the_last_digits(keras):
         g = O.beale.jac(w)
         m, v = m + (g - m) * (1 - 0.9), v + (g * g - v) * (1 - 0.999)
         w = w - single(0.1) * np.sqrt(1 - single(0.999) ** t) / (1 - single(0.9) ** t) * m / (np.sqrt(v) + 1e-7)
-        np.testing.assert_allclose(w, theirs[t], atol=1e-9)
+        np.testing.assert_allclose(w, theirs[t], atol=1e-12)
 
 
 # --- the machinery ---
