@@ -24,7 +24,8 @@ __all__ = ['INITIALIZERS', 'feed_forward_scalar', 'matrix_dimensions', 'feed_for
 def _scalar(value: float, name: str) -> float:
     """`value` as a Python float; a `ValueError` when it is not one real number."""
     if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iufb":
-        raise ValueError(f"{name} must be a single number, got shape {np.shape(value)}: {value!r}")
+        raise ValueError(f"{name} must be a single number, "
+                         f"got shape {np.shape(value)}: {value!r}")
     return float(value)
 
 # %% ../../nbs/nn/forward_propagation.ipynb #a1f7236d
@@ -46,7 +47,8 @@ def feed_forward_scalar(x: float, Wh: float, Wo: float, *,
     Returns
     -------
     float, or (float, dict)
-        The prediction; with `return_cache` also the weighted inputs `Zh` and `Zo` and the hidden output `H`.
+        The prediction; with `return_cache` also the weighted inputs `Zh`, `Zo`
+        and the hidden output `H`.
 
     Raises
     ------
@@ -79,14 +81,16 @@ def _sizes(sizes: Sequence[int]) -> list[int]:
     """At least two whole positive layer sizes."""
     sizes = np.asarray(sizes if np.ndim(sizes) else [sizes])
     if sizes.ndim != 1 or len(sizes) < 2:
-        raise ValueError(f"sizes must hold at least two numbers, input and output, got shape {sizes.shape}: "
-                         f"{sizes.tolist()}")
+        raise ValueError("sizes must hold at least two numbers, input and output, "
+                         f"got shape {sizes.shape}: {sizes.tolist()}")
     if sizes.dtype.kind not in "iu" or (sizes < 1).any():
-        raise ValueError(f"sizes must be whole positive numbers, got shape {sizes.shape}: {sizes.tolist()}")
+        raise ValueError("sizes must be whole positive numbers, "
+                         f"got shape {sizes.shape}: {sizes.tolist()}")
     return [int(n) for n in sizes]
 
 # %% ../../nbs/nn/forward_propagation.ipynb #5df35666
-def matrix_dimensions(sizes: Sequence[int], n_samples: int) -> list[tuple[str, str, tuple[int, int]]]:
+def matrix_dimensions(sizes: Sequence[int],
+                      n_samples: int) -> list[tuple[str, str, tuple[int, int]]]:
     r"""List the shape of every matrix of a forward pass.
 
     .. math:: (N, n_{l-1}) \cdot (n_{l-1}, n_l) + (1, n_l) = (N, n_l)
@@ -101,13 +105,14 @@ def matrix_dimensions(sizes: Sequence[int], n_samples: int) -> list[tuple[str, s
     Returns
     -------
     list of (name, meaning, shape)
-        In the order of the pass: X, then W, B, Z and output of each layer. With several hidden layers
-        their names are numbered, `Wh1`, `Wh2` and so on.
+        In the order of the pass: X, then W, B, Z and output of each layer. With several
+        hidden layers their names are numbered, `Wh1`, `Wh2` and so on.
 
     Raises
     ------
     ValueError
-        If there are fewer than two sizes, or one is not a whole positive number, or `n_samples` is negative.
+        If there are fewer than two sizes, one is not a whole positive number, or `n_samples`
+        is not a whole number, 0 or more.
 
     Notes
     -----
@@ -124,13 +129,15 @@ def matrix_dimensions(sizes: Sequence[int], n_samples: int) -> list[tuple[str, s
     [('X', (4, 2)), ('Wo', (2, 3)), ('Bo', (1, 3)), ('Zo', (4, 3)), ('O', (4, 3))]
     """
     sizes = _sizes(sizes)
-    if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 0:
+    whole = isinstance(n_samples, (int, np.integer)) and not isinstance(n_samples, bool)
+    if not whole or n_samples < 0:
         raise ValueError(f"n_samples must be a whole number, 0 or more, got {n_samples!r}")
     n, hidden = int(n_samples), len(sizes) - 2
     rows = [("X", "inputs, one row a sample", (n, sizes[0]))]
     for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:])):
         last, number = i == hidden, f"{i + 1}" if hidden > 1 else ""
-        tag, layer = ("o", "output layer") if last else (f"h{number}", f"hidden layer {number}".strip())
+        tag = "o" if last else f"h{number}"
+        layer = "output layer" if last else f"hidden layer {number}".strip()
         rows += [(f"W{tag}", f"weights of the {layer}, one column a neuron", (n_in, n_out)),
                  (f"B{tag}", f"biases of the {layer}, one a neuron", (1, n_out)),
                  (f"Z{tag}", f"weighted inputs of the {layer}", (n, n_out)),
@@ -153,7 +160,8 @@ def _network(X: ArrayLike, weights: Sequence[ArrayLike],
     """Inputs, weights and biases as arrays whose shapes fit each other; biases as (1, units)."""
     X = _real(X, "X")
     if X.ndim != 2:
-        hint = "; for one sample use X.reshape(1, -1), for one feature X.reshape(-1, 1)" if X.ndim == 1 else ""
+        hint = "; for one sample use X.reshape(1, -1), for one feature X.reshape(-1, 1)"
+        hint = hint if X.ndim == 1 else ""
         raise ValueError(f"X must have shape (n_samples, n_features), got shape {X.shape}{hint}")
     if len(weights) != len(biases) or len(weights) == 0:
         raise ValueError("weights and biases must be lists of the same length, at least 1, "
@@ -163,16 +171,19 @@ def _network(X: ArrayLike, weights: Sequence[ArrayLike],
     width, before = X.shape[1], f"X of shape {X.shape}"
     for i, (w, v) in enumerate(zip(W, b)):
         if w.ndim != 2 or w.shape[0] != width:
-            raise ValueError(f"weights[{i}] must have shape ({width}, units) to follow {before}, got shape {w.shape}")
+            raise ValueError(f"weights[{i}] must have shape ({width}, units) to follow {before}, "
+                             f"got shape {w.shape}")
         width, before = w.shape[1], f"weights[{i}] of shape {w.shape}"
         if v.shape not in ((1, width), (width,)):
-            raise ValueError(f"biases[{i}] must have shape (1, {width}) to follow {before}, got shape {v.shape}")
+            raise ValueError(f"biases[{i}] must have shape (1, {width}) to follow {before}, "
+                             f"got shape {v.shape}")
     return X, W, [v.reshape(1, -1) for v in b]
 
 # %% ../../nbs/nn/forward_propagation.ipynb #13c0db24
 def feed_forward(X: ArrayLike, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], *,
-                 activation: str | Callable = "relu", output_activation: str | Callable = "linear",
-                 return_cache: bool = False) -> NDArray | tuple[NDArray, list[dict[str, NDArray]]]:
+                 activation: str | Callable = "relu",
+                 output_activation: str | Callable = "linear", return_cache: bool = False,
+                 ) -> NDArray | tuple[NDArray, list[dict[str, NDArray]]]:
     r"""Predict with a network of dense layers of any depth.
 
     .. math:: A_0 = X, \quad Z_l = A_{l-1} W_l + b_l, \quad A_l = f_l(Z_l)
@@ -325,7 +336,8 @@ def cost_prime(y_hat: ArrayLike, y: ArrayLike) -> NDArray[np.floating]:
 def _shape(shape: Sequence[int] | int) -> tuple[int, ...]:
     """A tuple of whole numbers, each at least 0."""
     entries = np.asarray(shape if np.ndim(shape) else [shape])
-    if entries.size and (entries.ndim != 1 or entries.dtype.kind not in "iu" or (entries < 0).any()):
+    whole = entries.ndim == 1 and (entries.dtype.kind in "iu" or entries.size == 0)
+    if not whole or (entries < 0).any():
         raise ValueError(f"shape must hold whole numbers, 0 or more, got {shape!r}")
     return tuple(int(n) for n in entries)
 
@@ -342,7 +354,8 @@ def _number(value: float, name: str, *, positive: bool = False) -> float:
     if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "iuf":
         raise ValueError(f"{name} must be a single number, got {value!r}")
     if not np.isfinite(value) or (positive and value <= 0):
-        raise ValueError(f"{name} must be {'positive and ' if positive else ''}finite, got {value!r}")
+        wanted = "positive and finite" if positive else "finite"
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return float(value)
 
 
@@ -374,7 +387,7 @@ def compute_fans(shape: Sequence[int] | int) -> tuple[int, int]:
     Notes
     -----
     Use when the scale of starting weights follows from the layer's size.
-    Avoid when the kernel is depthwise: its layout (channels, multiplier) needs a count of its own.
+    Avoid when the kernel is depthwise: its last axis is a multiplier, not channels.
 
     References
     ----------
@@ -396,7 +409,8 @@ _CUT_STD = 0.87962566103423978       # standard deviation of a standard normal c
 
 
 def variance_scaling(shape: Sequence[int] | int, scale: float = 1.0, mode: str = "fan_in",
-                     distribution: str = "truncated_normal", *, seed: int | np.random.Generator | None = None,
+                     distribution: str = "truncated_normal", *,
+                     seed: int | np.random.Generator | None = None,
                      dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""Draw weights whose variance is the scale divided by a fan.
 
@@ -456,8 +470,8 @@ def variance_scaling(shape: Sequence[int] | int, scale: float = 1.0, mode: str =
     elif distribution == "uniform":
         w = rng.uniform(-math.sqrt(3) * std, math.sqrt(3) * std, size=shape)
     else:
-        raise ValueError("distribution must be one of truncated_normal, untruncated_normal, uniform, "
-                         f"got {distribution!r}")
+        raise ValueError("distribution must be one of truncated_normal, untruncated_normal, "
+                         f"uniform, got {distribution!r}")
     return np.asarray(w, dtype=dtype)
 
 # %% ../../nbs/nn/forward_propagation.ipynb #52c8bd6e
@@ -583,7 +597,8 @@ def glorot_uniform(shape: Sequence[int] | int, *, seed: int | np.random.Generato
 
     References
     ----------
-    Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010, equation 16.
+    Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+    networks, 2010, equation 16.
 
     Examples
     --------
@@ -627,7 +642,8 @@ def glorot_normal(shape: Sequence[int] | int, *, seed: int | np.random.Generator
 
     References
     ----------
-    Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010, equation 16.
+    Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+    networks, 2010, equation 16.
 
     Examples
     --------
@@ -726,7 +742,8 @@ def he_normal(shape: Sequence[int] | int, *, seed: int | np.random.Generator | N
 
 # %% ../../nbs/nn/forward_propagation.ipynb #92bbc556
 def zeros(shape: Sequence[int] | int, *,
-          seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+          seed: int | np.random.Generator | None = None,
+          dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""An array of zeros.
 
     .. math:: w = 0
@@ -770,7 +787,8 @@ def zeros(shape: Sequence[int] | int, *,
 
 
 def ones(shape: Sequence[int] | int, *,
-         seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+         seed: int | np.random.Generator | None = None,
+         dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""An array of ones.
 
     .. math:: w = 1
@@ -814,7 +832,8 @@ def ones(shape: Sequence[int] | int, *,
 
 
 def constant(shape: Sequence[int] | int, value: float = 0.0, *,
-             seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+             seed: int | np.random.Generator | None = None,
+             dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""An array filled with one number.
 
     .. math:: w = c
@@ -860,7 +879,8 @@ def constant(shape: Sequence[int] | int, value: float = 0.0, *,
 
 
 def identity(shape: Sequence[int] | int, gain: float = 1.0, *,
-             seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+             seed: int | np.random.Generator | None = None,
+             dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""A matrix with one number on its diagonal and zeros elsewhere.
 
     .. math:: w_{ij} = g\,[\,i = j\,]
@@ -895,7 +915,8 @@ def identity(shape: Sequence[int] | int, gain: float = 1.0, *,
 
     References
     ----------
-    Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015.
+    Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear
+    units, 2015.
 
     Examples
     --------
@@ -918,7 +939,8 @@ def _spread(stddev: float) -> float:
 
 # %% ../../nbs/nn/forward_propagation.ipynb #5b4ea785
 def random_normal(shape: Sequence[int] | int, mean: float = 0.0, stddev: float = 0.05, *,
-                  seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+                  seed: int | np.random.Generator | None = None,
+                  dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""Normal numbers of a given spread.
 
     .. math:: w \sim N(\mu, \sigma^2)
@@ -967,7 +989,8 @@ def random_normal(shape: Sequence[int] | int, mean: float = 0.0, stddev: float =
 
 
 def random_uniform(shape: Sequence[int] | int, minval: float = -0.05, maxval: float = 0.05, *,
-                   seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+                   seed: int | np.random.Generator | None = None,
+                   dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""Uniform numbers between two limits.
 
     .. math:: w \sim U(a, b)
@@ -1011,14 +1034,17 @@ def random_uniform(shape: Sequence[int] | int, minval: float = -0.05, maxval: fl
     >>> bool(abs(random_uniform((400, 300), seed=0)).max() <= 0.05)
     True
     """
-    low, high, rng = _number(minval, "minval"), _number(maxval, "maxval"), np.random.default_rng(seed)
+    low, high = _number(minval, "minval"), _number(maxval, "maxval")
+    rng = np.random.default_rng(seed)
     if high < low:
-        raise ValueError(f"maxval must not be below minval, got minval {low:g} and maxval {high:g}")
+        raise ValueError("maxval must not be below minval, "
+                         f"got minval {low:g} and maxval {high:g}")
     return np.asarray(rng.uniform(low, high, size=_shape(shape)), dtype=_dtype(dtype))
 
 
 def truncated_normal(shape: Sequence[int] | int, mean: float = 0.0, stddev: float = 0.05, *,
-                     seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+                     seed: int | np.random.Generator | None = None,
+                     dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""Normal numbers without those beyond two standard deviations.
 
     .. math:: w \sim N(\mu, \sigma^2) \;\text{ given }\; |w - \mu| \le 2\sigma
@@ -1067,7 +1093,8 @@ def truncated_normal(shape: Sequence[int] | int, mean: float = 0.0, stddev: floa
 
 # %% ../../nbs/nn/forward_propagation.ipynb #eeebf14c
 def orthogonal(shape: Sequence[int] | int, gain: float = 1.0, *,
-               seed: int | np.random.Generator | None = None, dtype: DTypeLike = float) -> NDArray[np.floating]:
+               seed: int | np.random.Generator | None = None,
+               dtype: DTypeLike = float) -> NDArray[np.floating]:
     r"""A random matrix with orthonormal columns, or rows where it is wide.
 
     .. math:: W^\top W = g^2 I
@@ -1102,7 +1129,8 @@ def orthogonal(shape: Sequence[int] | int, gain: float = 1.0, *,
 
     References
     ----------
-    Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning, 2014, section 3.
+    Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks, 2014.
 
     Examples
     --------
@@ -1122,7 +1150,8 @@ def orthogonal(shape: Sequence[int] | int, gain: float = 1.0, *,
 # %% ../../nbs/nn/forward_propagation.ipynb #e3772f05
 INITIALIZERS: dict[str, Callable[..., NDArray]] = {f.__name__: f for f in (
     zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling,
-    glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, orthogonal, identity)}
+    glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal,
+    orthogonal, identity)}
 
 
 def get_initializer(identifier: str | Callable) -> Callable[..., NDArray]:
@@ -1158,14 +1187,15 @@ def get_initializer(identifier: str | Callable) -> Callable[..., NDArray]:
     if callable(identifier):
         return identifier
     if not isinstance(identifier, str):
-        raise TypeError(f"expected the name of an initialiser or a function, got {type(identifier).__name__}")
+        raise TypeError("expected the name of an initialiser or a function, "
+                        f"got {type(identifier).__name__}")
     if identifier not in INITIALIZERS:
         raise ValueError(f"no initialiser {identifier!r}; there are {', '.join(INITIALIZERS)}")
     return INITIALIZERS[identifier]
 
 
-def init_weights(sizes: Sequence[int], *, initializer: str | Callable = "he_normal", bias: float = 0.0,
-                 seed: int | np.random.Generator | None = None,
+def init_weights(sizes: Sequence[int], *, initializer: str | Callable = "he_normal",
+                 bias: float = 0.0, seed: int | np.random.Generator | None = None,
                  dtype: DTypeLike = float) -> tuple[list[NDArray], list[NDArray]]:
     r"""Make the starting weights and biases of a network of dense layers.
 
