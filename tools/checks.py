@@ -19,7 +19,7 @@ MAX_BYTES = 1_500_000
 # Names too general for a part to hand on: they stay in their module.
 TOO_GENERAL = {"nn": set(
     "get get_prime names where stack concatenate maximum minimum einsum var const evaluate simplify differentiate "
-    "train forward_cache grad value_and_grad vjp jvp hvp derivative jacobian hessian check_gradients".split())}
+    "train forward_cache cost cost_prime zeros ones constant identity grad value_and_grad vjp jvp hvp derivative jacobian hessian check_gradients".split())}
 
 # Who may import whom: a module and the modules of this package that its code may name.
 _BASE = {"nn.activations", "nn.losses", "nn.optimizers"}

@@ -266,7 +266,8 @@ class Perceptron(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        By `fit`, if the data are empty, not finite or not of two classes, or a setting is out of range.
+        By `fit`, if the data are empty, not finite or not of two classes, or a setting is
+        out of range.
 
     Notes
     -----
