@@ -34,7 +34,7 @@ ALLOWED = {
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),
     "nn.losses": {"nn.activations"},
     "nn.layers": {"nn.activations", "nn.losses"},
-    "nn.concepts": _LAYERS, "nn.forward_propagation": _LAYERS, "nn.backpropagation": _LAYERS,
+    "nn.concepts": _LAYERS | {"reference.glossary"}, "nn.forward_propagation": _LAYERS, "nn.backpropagation": _LAYERS,
     "nn.convolution": _LAYERS, "nn.normalization": _LAYERS, "nn.recurrent": _LAYERS, "nn.attention": _LAYERS,
     "nn.regularization": _LAYERS | {"nn.optimizers"},
     "nn.network": {"nn", "math"},

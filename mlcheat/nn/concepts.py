@@ -5,7 +5,6 @@
 # %% ../../nbs/nn/concepts.ipynb #3770db9b
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -407,52 +406,6 @@ def accumulate_gradients(grad_fn: Callable, X: ArrayLike, y: ArrayLike, batch_si
     return total if listed else total[0]
 
 # %% ../../nbs/nn/concepts.ipynb #9951b398
-_TERMS: dict[str, tuple[str, str]] = {
-    "activation function": ("A non-linear function applied to each weighted sum.", "nn/activations"),
-    "backpropagation": ("The chain rule from the loss back to every weight, each layer used once.", "nn/backpropagation"),
-    "batch": ("The examples whose mean gradient makes one update.", "nn/optimizers"),
-    "batch axis": ("The axis that counts the examples: axis 0.", "nn/concepts"),
-    "bias": ("A learned constant added to a weighted sum.", "nn/concepts"),
-    "CUDA": ("NVIDIA's interface for computing on graphics processors; the matrix code of fast networks "
-             "from about 2011 was written in it.", "nn/concepts"),
-    "deep learning": ("Learning many successive layers of representation together.", "nn/concepts"),
-    "differentiation": ("Finding the slope of a function: the limit of its change over the change of the input.",
-                        "math/calculus"),
-    "embedding": ("A learned table with one row of numbers for each category.", "nn/layers"),
-    "epoch": ("One pass over all training examples.", "nn/optimizers"),
-    "feature engineering": ("Making inputs by hand from what is known about the problem.", "nn/concepts"),
-    "gradient accumulation": ("Adding the gradients of several mini-batches for one update.", "nn/concepts"),
-    "gradient boosting": ("A sum of trees, each fitted to the negative gradient of the loss of the sum so far.",
-                          "algorithms/ensembles"),
-    "gradient descent": ("Repeated small steps against the gradient.", "basics/gradient_descent"),
-    "hyper-parameter": ("A setting chosen before training, such as the learning rate.", "nn/regularization"),
-    "inference": ("Using a trained model to predict; in statistics, drawing conclusions about a population.",
-                  "nn/forward_propagation"),
-    "iteration": ("One update of the weights, from one batch.", "nn/optimizers"),
-    "kernel function": ("The inner product of two points after they are mapped into another space.", "algorithms/svm"),
-    "layer": ("Neurons that share their inputs, computed in one matrix product.", "nn/layers"),
-    "learning rate": ("The factor of a step: too large is unstable, too small is slow.", "nn/optimizers"),
-    "logits": ("The scores before the last sigmoid or softmax.", "nn/losses"),
-    "loss function": ("A number that says how wrong a prediction is; training makes it small.", "nn/losses"),
-    "neuron": ("A weighted sum plus a bias, passed through an activation function.", "nn/concepts"),
-    "optimizer": ("The rule that turns gradients into changes of the weights.", "nn/optimizers"),
-    "overfitting": ("Learning the noise of the training set, at the cost of new data.", "nn/regularization"),
-    "parameter": ("A number that training changes: a weight or a bias.", "nn/concepts"),
-    "perceptron": ("A neuron with a step as activation, corrected at each mistake.", "nn/concepts"),
-    "random forest": ("The mean vote of decision trees grown on resampled data with random choices of features.",
-                      "algorithms/ensembles"),
-    "random initialisation": ("Small random start weights, so that neurons of a layer differ and learn different "
-                              "things.", "nn/forward_propagation"),
-    "synapse": ("A connection between two neurons; it carries a weight.", "nn/concepts"),
-    "tensor": ("An array with any number of axes; the number is its rank.", "nn/concepts"),
-    "test set": ("Data used once, at the end, to estimate the error on new data.", "nn/regularization"),
-    "TPU": ("Google's processor built around a large unit for matrix products.", "nn/concepts"),
-    "training set": ("Data from which the weights are learned.", "nn/regularization"),
-    "validation set": ("Data by which hyper-parameters and the moment to stop are chosen.", "nn/regularization"),
-    "weight": ("The factor by which a connection multiplies its input.", "nn/concepts"),
-}
-
-# %% ../../nbs/nn/concepts.ipynb #80f65ce0
 def glossary(term: str | None = None) -> dict[str, tuple[str, str]] | tuple[str, str]:
     r"""Look up a word of neural networks and the chapter where it is at home.
 
@@ -475,8 +428,8 @@ def glossary(term: str | None = None) -> dict[str, tuple[str, str]] | tuple[str,
 
     Notes
     -----
-    Use when a word of this chapter is to be looked up in code.
-    Avoid when the word is from elsewhere: the book's glossary has them all.
+    Use when a word and its chapter are wanted as plain text.
+    Avoid when the formula and the related terms are wanted too: `mlcheat.define` gives the whole entry.
 
     References
     ----------
@@ -485,15 +438,16 @@ def glossary(term: str | None = None) -> dict[str, tuple[str, str]] | tuple[str,
     Examples
     --------
     >>> glossary("epoch")
-    ('One pass over all training examples.', 'nn/optimizers')
+    ('One pass over the whole training set. Ten epochs show each sample ten times.', 'basics/gradient_descent')
     """
+    from mlcheat.reference.glossary import GLOSSARY, define
+
     if term is None:
-        return dict(_TERMS)
-    by_lower = {name.lower(): entry for name, entry in _TERMS.items()}
-    if str(term).lower() not in by_lower:
-        nearest = difflib.get_close_matches(str(term).lower(), by_lower, n=3, cutoff=0.0)
-        raise KeyError(f"no term {term!r}; the nearest are {', '.join(nearest)}")
-    return by_lower[str(term).lower()]
+        return {name: (entry.definition, entry.chapter or "reference/glossary") for name, entry in GLOSSARY.items()}
+    entry = define(term)
+    return entry.definition, entry.chapter or "reference/glossary"
+
+
 
 # %% ../../nbs/nn/concepts.ipynb #b5a211b5
 _AXES = {
