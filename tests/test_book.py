@@ -1,5 +1,6 @@
 """The built book in headless Chromium: no outside request, no console error, mathematics, nothing too wide."""
 import functools
+import html
 import http.server
 import os
 import re
@@ -91,6 +92,14 @@ def test_every_anchor_of_the_ledger_exists(book, pages):
 def test_no_directive_reaches_the_reader(book, pages):
     shown = [p for p in pages if not p.startswith("_modules") and re.search(r">#\| ?\w", (book / p).read_text(encoding="utf-8"))]
     assert shown == []
+
+
+def test_a_linked_term_carries_its_definition(book):
+    from mlcheat import define
+
+    page = (book / "nn" / "losses.html").read_text(encoding="utf-8")
+    links = re.findall(r'<a [^>]*glossary\.html#term-([\w-]+)" title="([^"]+)"', page)
+    assert links and all(html.unescape(title) == define(name).definition for name, title in links)
 
 
 def test_every_picture_has_words(book, pages):
