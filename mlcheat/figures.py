@@ -39,7 +39,7 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Draw every following figure of this session in the book's style."""
+    """Draw every figure from here on in the book's style."""
     plt.rcParams.update(STYLE)
 
 # %% ../nbs/figures.ipynb #a9afd5be

@@ -35,9 +35,9 @@ def python(wheel, tmp_path_factory):
     site = next((home / "lib").glob("python*")) / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    todo, done = list(CORE), set()
-    while todo:
-        name = todo.pop()
+    queue, done = list(CORE), set()
+    while queue:
+        name = queue.pop()
         if name.lower() in done:
             continue
         done.add(name.lower())
@@ -50,7 +50,7 @@ def python(wheel, tmp_path_factory):
         for text in dist.requires or []:
             need = Requirement(text)
             if need.marker is None or need.marker.evaluate({"extra": ""}):
-                todo.append(need.name)
+                queue.append(need.name)
     return home / "bin" / "python"
 
 
