@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from tools import exercises, ledger
@@ -63,8 +64,8 @@ def imports(path: Path, root: Path = ROOT / "mlcheat") -> list[tuple[str, int, b
 
 
 def import_problems(root: Path = ROOT / "mlcheat") -> list[str]:
-    """Imports that the house does not allow."""
-    problems = []
+    """Imports that the house does not allow, and circles among those at module level."""
+    problems, needs = [], {}
     for path in sorted(root.rglob("*.py")):
         own = ".".join(path.relative_to(root).with_suffix("").parts)
         if path.name in ("__init__.py", "_modidx.py"):
@@ -82,8 +83,14 @@ def import_problems(root: Path = ROOT / "mlcheat") -> list[str]:
             if name.split(".")[0] == "mlcheat":
                 target = name.removeprefix("mlcheat").strip(".")
                 ok = any(target == a or target.startswith(a + ".") for a in allowed)
+                if at_top:
+                    needs.setdefault(own, set()).add(target)
                 if target == own or not ok:
                     problems.append(f"{own}:{line}: may not import {name}; allowed: {', '.join(sorted(allowed)) or 'nothing'}")
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        problems.append(f"modules import each other in a circle: {' -> '.join(error.args[1])}")
     return problems
 
 

@@ -30,13 +30,11 @@ from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_
 
 # Chapters that are announced and not written yet: a link to one is shown as plain text. The list shrinks by itself.
 PLANNED = {f"{part}/{name}" for part, names in {
-    "math": "calculus linear_algebra probability statistics",
-    "nn": "concepts losses forward_propagation backpropagation autodiff layers convolution normalization recurrent "
-          "attention optimizers regularization network",
+    "nn": "regularization layers convolution normalization recurrent attention network",
     "architectures": "runtime mlp cnn rnn autoencoder vae gan",
     "algorithms": "naive_bayes decision_trees nearest_neighbors logistic ensembles svm clustering regression "
                   "reinforcement_learning",
-    "reference": "glossary notation datasets libraries papers other_content",
+    "reference": "datasets libraries papers other_content",
 }.items() for name in names.split() if not (NBS / part / f"{name}.ipynb").exists()}
 
 API = ROOT / "book" / "api"

@@ -50,6 +50,13 @@ def test_what_the_house_forbids(package, name, code, message):
     assert len(found) == 1 and message in found[0], found
 
 
+def test_a_circle_is_found(package):
+    assert package("basics.one", "from .two import f") == []
+    found = package("basics.two", "from ..basics.one import g")
+    assert len(found) == 1 and "in a circle: basics." in found[0], found
+    assert package("basics.two", "def f():\n    from .one import g") == []
+
+
 def test_a_correction_needs_a_proof(make_chapter):
     section = "## Corrections"
     good = make_chapter(HEAD, section, "**Sign.** The sign is wrong.", ("assert 1 + 1 == 2",))
