@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("item", nargs="*", help="names of items; all of them by default")
     parser.add_argument("--size", default="standard", choices=["small", "standard", "large"])
+    parser.add_argument("--dry-run", action="store_true", help="print only; leave the stored results as they are")
     arguments = parser.parse_args()
     known = items()
     if unknown := [name for name in arguments.item if name not in known]:
@@ -31,7 +32,7 @@ def main() -> int:
             print(f"{name:<24} {r.ratio:6.2f}  ({r.low:.2f} to {r.high:.2f})  target {r.target:g}", flush=True)
         except harness.QualityError as error:
             failures.append(str(error))
-    if results:
+    if results and not arguments.dry_run:
         harness.store(results)
     print("\n".join(failures), file=sys.stderr)
     return bool(failures)

@@ -25,7 +25,7 @@ TOO_GENERAL = {"nn": set(
 # Who may import whom: a module and the modules of this package that its code may name.
 _BASE = {"nn.activations", "nn.losses", "nn.optimizers"}
 _MATH = ["math.calculus", "math.linear_algebra", "math.probability", "math.statistics"]
-_LAYERS = {"nn.activations", "nn.losses", "nn.layers"}
+_LAYERS = {"nn.activations", "nn.losses", "nn.forward_propagation", "nn.regularization", "nn.layers"}
 ALLOWED = {
     "cards": {"_modidx"}, "data": set(), "figures": set(), "exercises": set(),
     **{name: set(_MATH[:i]) for i, name in enumerate(_MATH)},
@@ -34,10 +34,11 @@ ALLOWED = {
     "algorithms.ensembles": {"math", "algorithms.decision_trees", *_BASE},
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),
     "nn.losses": {"nn.activations"},
-    "nn.layers": {"nn.activations", "nn.losses"},
-    "nn.concepts": _LAYERS | {"reference.glossary"}, "nn.forward_propagation": _LAYERS, "nn.backpropagation": _LAYERS,
+    "nn.forward_propagation": {"nn.activations", "nn.losses"},
+    "nn.regularization": {"nn.activations", "nn.losses", "nn.optimizers"},
+    "nn.layers": _LAYERS,
+    "nn.concepts": _LAYERS | {"reference.glossary"}, "nn.backpropagation": _LAYERS,
     "nn.convolution": _LAYERS, "nn.normalization": _LAYERS, "nn.recurrent": _LAYERS, "nn.attention": _LAYERS,
-    "nn.regularization": _LAYERS | {"nn.optimizers"},
     "nn.network": {"nn", "math"},
     "architectures": {"architectures", "nn", "data"},
     "reference": {"reference", "_modidx"},

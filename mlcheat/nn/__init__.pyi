@@ -5,7 +5,7 @@ from .concepts import glossary as glossary
 from .concepts import neuron as neuron
 from .concepts import one_hot as one_hot
 from .concepts import Perceptron as Perceptron
-from .activations import Activation as Activation
+from .activations import ActivationInfo as ActivationInfo
 from .activations import celu as celu
 from .activations import celu_prime as celu_prime
 from .activations import elu as elu

@@ -9,7 +9,7 @@ __all__ = ['swish', 'swish_prime', 'ACTIVATIONS', 'linear', 'linear_prime', 'sca
            'log_softmax_vjp', 'sparsemax', 'sparsemax_vjp', 'softplus', 'softplus_prime', 'exponential',
            'exponential_prime', 'log_sigmoid', 'log_sigmoid_prime', 'hard_sigmoid', 'hard_sigmoid_prime', 'hard_tanh',
            'hard_tanh_prime', 'softsign', 'softsign_prime', 'selu', 'selu_prime', 'celu', 'celu_prime', 'gelu',
-           'gelu_prime', 'silu', 'silu_prime', 'mish', 'mish_prime', 'Activation', 'names', 'get', 'get_prime',
+           'gelu_prime', 'silu', 'silu_prime', 'mish', 'mish_prime', 'ActivationInfo', 'names', 'get', 'get_prime',
            'plot_activation']
 
 # %% ../../nbs/nn/activations.ipynb #0cdb2c4f
@@ -2003,7 +2003,7 @@ swish, swish_prime = silu, silu_prime
 
 # %% ../../nbs/nn/activations.ipynb #939d593a
 @dataclass(frozen=True)
-class Activation:
+class ActivationInfo:
     """What there is to know about an activation function, at its default arguments.
 
     Attributes
@@ -2044,7 +2044,7 @@ class Activation:
 
 
 _INF, _LOG_2 = float("inf"), 0.6931471805599453
-ACTIVATIONS: dict[str, Activation] = {entry[0]: Activation(*entry) for entry in [
+ACTIVATIONS: dict[str, ActivationInfo] = {entry[0]: ActivationInfo(*entry) for entry in [
     ("linear", linear, linear_prime, (-_INF, _INF), True, True, (0.0, 1.0)),
     ("scaled_linear", scaled_linear, scaled_linear_prime, (-_INF, _INF), True, True, (0.0, 1.0)),
     ("sigmoid", sigmoid, sigmoid_prime, (0.0, 1.0), True, True, (0.5, 0.25)),
@@ -2092,7 +2092,7 @@ def names() -> list[str]:
     return list(ACTIVATIONS)
 
 
-def _entry(name: str) -> Activation:
+def _entry(name: str) -> ActivationInfo:
     if not isinstance(name, str):
         raise TypeError(f"expected the name of an activation function, got {type(name).__name__}")
     if name not in ACTIVATIONS:

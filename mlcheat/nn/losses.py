@@ -1301,11 +1301,16 @@ def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | None = Non
                         gradient: bool = True) -> tuple[NDArray, NDArray | None]:
     """Losses of logits (n, k), and their gradient times `scale`; label -1 is left out."""
     rows, kept = np.arange(len(z)), labels >= 0
-    e = z - z.max(axis=1)[:, None]
-    losses = -e[rows, labels]
-    np.exp(e, out=e)
-    total = _row_sums(e)
-    losses += np.log(total)
+    if max(z.max(), -z.min()) <= 30:                       # safe as they are, and exact: no shift
+        e = np.exp(z)
+        total = _row_sums(e)
+        losses = np.log(total / e[rows, labels])
+    else:
+        e = z - z.max(axis=1)[:, None]
+        losses = -e[rows, labels]
+        np.exp(e, out=e)
+        total = _row_sums(e)
+        losses += np.log(total)
     scale = np.ones(len(z), z.dtype) if scale is None else scale
     if not kept.all():
         losses, scale = (np.where(kept, a, z.dtype.type(0)) for a in (losses, scale))

@@ -679,3 +679,19 @@ def test_docstrings_are_cards(name):
     assert "Use when " in doc and "Avoid when " in doc and ">>> " in doc
     if name in FUNCTIONS or name.endswith("_prime") and name != "get_prime":
         assert ".. math::" in doc and "References\n-" in doc and "Raises\n-" in doc
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1.0, 29.0, 31.0, 1e4])
+def test_sparse_crossentropy_is_exact_for_small_and_for_huge_logits(size, dtype):
+    """Logits up to 30 are not shifted, larger ones are: both agree with 80-bit numbers, value and gradient."""
+    rng = np.random.default_rng(3)
+    z, y = (size * rng.uniform(-1, 1, (40, 7))).astype(dtype), rng.integers(0, 7, 40)
+    z[0] = size * np.array([-1, 1, 1, -1, 1, -1, 1])
+    wide = z.astype(np.longdouble)
+    wide -= wide.max(axis=1, keepdims=True)
+    log_p = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    value, gradient = L.SparseCategoricalCrossentropy(from_logits=True, reduction="none").value_and_gradient(y, z)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(value, -log_p[np.arange(40), y], rtol=8 * eps, atol=8 * eps)
+    np.testing.assert_allclose(gradient, np.exp(log_p) - np.eye(7)[y], rtol=40 * eps, atol=8 * eps)
