@@ -26,6 +26,9 @@ def main() -> int:
         parser.error(f"no item {', '.join(unknown)}; there are {', '.join(known)}")
     results, failures = [], []
     for name in arguments.item or known:
+        if not known[name].possible:
+            print(f"{name:<24} left out: {known[name].needs} is not installed", flush=True)
+            continue
         try:
             results.append(harness.measure(known[name], arguments.size))
             r = results[-1]

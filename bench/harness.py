@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ class Item:
     target: float
     sizes: dict[str, dict]
     make: Callable[..., Case]
+    needs: str = ""                       # a module that the peer needs and the project does not
+
+    @property
+    def possible(self) -> bool:
+        return not self.needs or find_spec(self.needs) is not None
 
 
 @dataclass(frozen=True)

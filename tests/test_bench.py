@@ -48,5 +48,7 @@ def test_results_are_merged_by_item_and_size(tmp_path):
 def test_every_item_is_as_good_as_its_peer_at_the_small_size(name):
     chosen = items()[name]
     assert set(chosen.sizes) == {"small", "standard", "large"}
+    if not chosen.possible:
+        pytest.skip(f"the peer needs {chosen.needs}, which is not installed")
     case = chosen.make(**chosen.sizes["small"])
     assert case.compare(case.ours(), case.theirs()) == []

@@ -2507,8 +2507,11 @@ class Loss:
         return self.value_and_gradient(y_true, y_pred, sample_weight)[1]
 
     def value_and_gradient(self, y_true: ArrayLike, y_pred: ArrayLike,
-                           sample_weight: ArrayLike | None = None) -> tuple:
-        """What `__call__` and `gradient` return, together."""
+                           sample_weight: ArrayLike | None = None, *, check: bool = True) -> tuple:
+        """What `__call__` and `gradient` return, together.
+
+        With `check=False` the data are known to be good, and a loss may skip looking at them again.
+        """
         losses = np.asarray(self.fn(y_true, y_pred, **self.options))
         value, factors = self._reduce(losses, y_true, sample_weight)
         gradient = self.fn_prime(y_true, y_pred, **self.options)
@@ -2884,14 +2887,17 @@ class SparseCategoricalCrossentropy(Loss):
                          from_logits=from_logits, ignore_class=ignore_class, axis=axis)
 
     def value_and_gradient(self, y_true: ArrayLike, y_pred: ArrayLike,
-                           sample_weight: ArrayLike | None = None) -> tuple:
+                           sample_weight: ArrayLike | None = None, *, check: bool = True) -> tuple:
         """Loss and gradient; from logits, with one pass for the exponentials."""
         last = self.options["axis"] in (-1, np.ndim(y_pred) - 1)
         if not (self.options["from_logits"] and last):
             return super().value_and_gradient(y_true, y_pred, sample_weight)
-        labels, z = check_targets(y_true, y_pred, "sparse", from_logits=True,
-                                  ignore_class=self.options["ignore_class"])
-        kept = None if labels.min() >= 0 else labels >= 0
+        ignored = self.options["ignore_class"]
+        if check or ignored is not None:
+            labels, z = check_targets(y_true, y_pred, "sparse", from_logits=True, ignore_class=ignored)
+        else:
+            labels, z = np.asarray(y_true, np.intp), np.asarray(y_pred)
+        kept = None if ignored is None else labels >= 0
         factors = _factors(np.empty(labels.shape, z.dtype), kept, sample_weight, self.reduction)
         flat = z.reshape(-1, z.shape[-1])
         losses, gradient = _sparse_from_logits(labels.ravel(), flat, factors.ravel())

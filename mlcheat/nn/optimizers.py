@@ -365,6 +365,23 @@ class Optimizer:
             config["learning_rate"] = schedules[rate["class_name"]](**rate["config"])
         return cls(**config)
 
+    def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
+        """Put copies of all state arrays and the number of calls into `store`, as Keras does."""
+        store["calls"] = np.array(self._calls)
+        for i, state in enumerate(self.state):
+            store |= {f"{i}/{name}": array.copy() for name, array in state.items()}
+
+    def load_own_variables(self, store: dict[str, np.ndarray]) -> None:
+        """Go on from the state that `save_own_variables` has stored."""
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for key in store:
+            if key != "calls":
+                i, name = key.split("/")
+                found.setdefault(int(i), {})[name] = np.array(store[key])
+        self._calls = int(store["calls"])
+        self.state = [found[i] for i in range(len(found))]
+        self._shapes = [next(iter(state.values())).shape for state in self.state]
+
     # the parts of apply
     def _checked(self, grads: list, params: list) -> list[tuple[np.ndarray, np.ndarray, dict]]:
         """Parameter, gradient and state of everything that has a gradient; [] if the call is to be left out."""

@@ -27,7 +27,7 @@ def package(tmp_path):
     ("basics.demo", "from ..nn.activations import sigmoid"),
     ("math.statistics", "from .probability import norm"),
     ("architectures.cnn", "import keras"),
-    ("nn.network", "def from_keras(model):\n    import keras"),
+    ("nn.keras_bridge", "def from_keras(model):\n    import keras"),
     ("nn.recurrent", "from .layers import Layer\nimport numpy as np"),
 ])
 def test_what_the_house_allows(package, name, code):

@@ -1,0 +1,4 @@
+"""Classic learning from scratch, with the interface of scikit-learn."""
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
