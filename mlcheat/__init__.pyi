@@ -1,3 +1,5 @@
+from . import algorithms as algorithms
+from . import architectures as architectures
 from . import basics as basics
 from . import cards as cards
 from . import data as data

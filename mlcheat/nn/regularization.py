@@ -154,8 +154,11 @@ def dropout(
     else:
         draw = np.float32 if x.dtype == np.float32 else np.float64
         mask = (_generator(rng).random(shape, dtype=draw) >= rate) * x.dtype.type(1 / (1 - rate))
-    out = np.where(mask > 0, x, x.dtype.type(0)) * mask          # first the zeros: inf * 0 is nan
-    return (out, np.array(np.broadcast_to(mask, x.shape))) if return_mask else out
+    with np.errstate(invalid="ignore", over="ignore"):
+        out = x * mask
+        if not np.isfinite(out.sum()):                               # inf * 0 is nan: first the zeros
+            out = np.where(mask > 0, x, x.dtype.type(0)) * mask
+    return (out, mask if shape == x.shape else np.broadcast_to(mask, x.shape).copy()) if return_mask else out
 
 # %% ../../nbs/nn/regularization.ipynb #11c4d156
 def mc_dropout_predict(

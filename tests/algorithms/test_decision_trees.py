@@ -394,6 +394,11 @@ def test_the_unit_of_the_target_does_not_matter(criterion, scale, offset):
     assert np.array_equal(a.feature, b.feature) and np.allclose(a.value * scale + offset, b.value)
 
 
+def test_a_variance_below_the_smallest_float_is_none():
+    tree = DecisionTreeRegressor().fit(np.arange(4)[:, None], np.array([0, 1, 2, 3]) * 1e-170)
+    assert tree.get_n_leaves() == 1 and np.isfinite(tree.tree_.value).all()
+
+
 def test_a_presorted_order_is_used():
     X, y = load_wine(return_X_y=True)
     order = np.argsort(X.astype(np.float32), axis=0).T
