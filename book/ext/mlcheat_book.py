@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import textwrap
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -167,6 +167,8 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 if alt:
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         cells.append(cell)
+    if end := read_next(chapter.name):
+        cells.append(_markdown(end))
     nb["cells"] = cells
     source[0] = json.dumps(nb)
 
@@ -246,8 +248,53 @@ def counts() -> str:
     return f"**{len(_ledger())}** formulas checked, **{corrections}** errors corrected in the open"
 
 
+def catalogue_page(name: str) -> str:
+    """A catalogue as a table; book/static/catalogue.js adds search, filters and sorting."""
+    from mlcheat.reference.catalogues import read_catalogue
+
+    chapter = Chapter(NBS / "reference" / f"{name}.ipynb")
+    return f"::::{{div}} catalogue\n\n{unlink_planned(chapter, read_catalogue(name).to_markdown())}\n\n::::"
+
+
+def _path_links(path: dict, here: str) -> dict[str, str]:
+    """The parts of a reading path as links, seen from a chapter's page."""
+    chapter = Chapter(NBS / f"{path['next']}.ipynb") if (NBS / f"{path['next']}.ipynb").exists() else None
+    up = "../" * here.count("/")
+    links = {"here": f"[{chapter.title}]({up}{path['next']}.ipynb)" if chapter else path["next"].rpartition("/")[2]}
+    for part in ("book", "course", "paper"):
+        entry = path[part]
+        links[part] = f"[{entry.name}]({entry.new_url or entry.url})"
+    links["paper"] += f" {{cite}}`{path['paper'].key}`"
+    return links
+
+
+def reading_paths_page() -> str:
+    """All reading paths as a table."""
+    from mlcheat.reference.other_content import reading_paths
+
+    lines = ["| chapter | then, in this book | book | course | paper |", "|" + " :--- |" * 5]
+    for name, path in reading_paths().items():
+        if (NBS / f"{name}.ipynb").exists():
+            links = _path_links(path, "reference/other_content")
+            lines.append(f"| [{Chapter(NBS / f'{name}.ipynb').title}](../{name}.ipynb) | " + " | ".join(links.values()) + " |")
+    return "\n".join(lines)
+
+
+def read_next(name: str) -> str:
+    """The end of a chapter: where to read on. Empty for pages without a path."""
+    from mlcheat.reference.other_content import reading_paths
+
+    path = reading_paths().get(name)
+    if path is None:
+        return ""
+    links = _path_links(path, name)
+    return ("## Read next\n\n" + "\n".join(f"- {label}: {links[part]}" for part, label in (
+        ("here", "in this book"), ("book", "a book"), ("course", "a course"), ("paper", "a paper"))))
+
+
 FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "glossary": glossary_page,
-             "counts": counts}
+             "counts": counts, "reading_paths": reading_paths_page,
+             **{name: partial(catalogue_page, name) for name in ("datasets", "libraries", "papers", "other_content")}}
 
 
 def write_api_pages(app: Sphinx, config) -> None:

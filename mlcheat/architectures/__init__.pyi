@@ -1,0 +1,13 @@
+from .runtime import checkpoint as checkpoint
+from .runtime import History as History
+from .runtime import layer_table as layer_table
+from .runtime import max_difference as max_difference
+from .runtime import parameter_count as parameter_count
+from .runtime import pipeline as pipeline
+from .runtime import Runtime as Runtime
+from .runtime import seeds as seeds
+from .runtime import supervised as supervised
+from .runtime import time_call as time_call
+from .runtime import Timing as Timing
+from .runtime import to_numpy as to_numpy
+from .runtime import torch_equivalents as torch_equivalents

@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
+import re
+import uuid
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from . import losses as library
 from .callbacks import CallbackList, History
 from .layers import Layer, deserialize_layer, serialize_layer
 from .losses import Loss, get, mean_absolute_error, mean_squared_error
@@ -27,8 +31,67 @@ from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, Nadam, Optimi
 __all__ = ['METRICS', 'OPTIMIZERS', 'FORMAT', 'binary_accuracy', 'categorical_accuracy', 'sparse_categorical_accuracy', 'top_k',
            'accuracy', 'Model', 'Sequential', 'Symbol', 'Node', 'Input', 'Network', 'load', 'gradient_check']
 
-# %% ../../nbs/nn/network.ipynb #9d9b9052
-def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> NDArray[np.floating]:
+# %% ../../nbs/nn/network.ipynb #4adee4d5
+def _listed(x, n: int | None = None) -> list:
+    """Several arrays as a list; a single one, which may be nested lists, as a list of one."""
+    if n == 1:
+        lone = isinstance(x, list) and len(x) == 1 and isinstance(x[0], np.ndarray)
+        return x if lone else [x]
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def _shapes(shape) -> list[tuple]:
+    return list(shape) if isinstance(shape, list) else [shape]
+
+
+def _short(logs: dict[str, float]) -> float | list[float]:
+    return list(logs.values()) if len(logs) > 1 else logs["loss"]
+
+
+def _at_least(value: int, low: int, name: str) -> int:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < low:
+        raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+    return int(value)
+
+
+def _fresh_name(name: str, taken: Collection[str]) -> str:
+    """The name, with a number behind it if it is taken."""
+    if name not in taken:
+        return name
+    return next(f"{name}_{i}" for i in range(1, len(taken) + 2) if f"{name}_{i}" not in taken)
+
+
+def _fits(shape: tuple, expected: tuple) -> bool:
+    """Whether a shape is the expected one, but for the batch axis and sizes that are open."""
+    return len(shape) == len(expected) and all(
+        a == b or a is None or b is None for a, b in zip(shape[1:], expected[1:]))
+
+
+def _fit_targets(y: NDArray, shape: tuple) -> NDArray:
+    """A column of labels as a vector, a vector of answers as a column: as Keras does."""
+    if y.ndim == len(shape) and y.shape[-1] == 1 and shape[-1] not in (None, 1):
+        return y[..., 0]
+    return y[..., None] if y.ndim == len(shape) - 1 and shape[-1] == 1 else y
+
+
+def _spread(w: NDArray, ndim: int) -> NDArray:
+    """A weight for each row with axes of length 1 behind it."""
+    return w.reshape(w.shape + (1,) * (ndim - w.ndim))
+
+# %% ../../nbs/nn/network.ipynb #51e8702e
+def _pair(y_true: ArrayLike, y_pred: ArrayLike, sparse: bool = False) -> tuple[NDArray, NDArray]:
+    """Both as arrays; their shapes must agree, for class numbers but for the last axis."""
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    expected = y_pred.shape[:-1] if sparse else y_pred.shape
+    if y_pred.ndim == 0 or y_true.shape != expected:
+        raise ValueError(f"predictions of shape {y_pred.shape} need targets of shape {expected}, "
+                         f"got {y_true.shape}")
+    return y_true, y_pred
+
+# %% ../../nbs/nn/network.ipynb #1465b31b
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike,
+                    threshold: float = 0.5) -> NDArray[np.floating]:
     r"""Share of yes-or-no answers that are right, for each row.
 
     .. math:: a = \frac1m \sum_j [\,y_j = [\hat y_j > t]\,]
@@ -47,6 +110,11 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
     ndarray, shape (n, ...)
         A share in [0, 1] for each row.
 
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
     Notes
     -----
     Use when each output is a yes or a no.
@@ -57,7 +125,8 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
     >>> binary_accuracy([[1], [0], [1]], [[0.9], [0.2], [0.4]])
     array([1., 1., 0.])
     """
-    return np.mean(np.asarray(y_true) == (np.asarray(y_pred) > threshold), axis=-1)
+    y_true, y_pred = _pair(y_true, y_pred)
+    return np.mean(y_true == (y_pred > threshold), axis=-1)
 
 
 def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
@@ -75,6 +144,11 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.flo
     ndarray, shape (n, ...)
         0 or 1 for each row.
 
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
     Notes
     -----
     Use when targets are one-hot.
@@ -85,7 +159,8 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.flo
     >>> categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]])
     array([1., 0.])
     """
-    return (np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1)).astype(float)
+    y_true, y_pred = _pair(y_true, y_pred)
+    return (y_true.argmax(axis=-1) == y_pred.argmax(axis=-1)).astype(float)
 
 
 def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
@@ -105,6 +180,11 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray
     ndarray, shape (n, ...)
         0 or 1 for each row.
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
     Notes
     -----
     Use when targets are class numbers.
@@ -115,13 +195,14 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray
     >>> sparse_categorical_accuracy([1, 0], [[0.2, 0.8], [0.4, 0.6]])
     array([1., 0.])
     """
-    return (np.asarray(y_true) == np.argmax(y_pred, axis=-1)).astype(float)
+    y_true, y_pred = _pair(y_true, y_pred, sparse=True)
+    return (y_true == y_pred.argmax(axis=-1)).astype(float)
 
 
 def top_k(k: int = 5) -> Callable[[ArrayLike, ArrayLike], NDArray[np.floating]]:
-    r"""Make the metric that counts a row as right when its class is among the k largest predictions.
+    r"""Make the metric that counts a row as right when its class is among the k largest.
 
-    .. math:: a = \big[\,|\{j : \hat y_j > \hat y_{c}\}| < k\,\big]
+    .. math:: a = \big[\,|\{j : \hat y_j > \hat y_{y}\}| < k\,\big]
 
     Parameters
     ----------
@@ -136,7 +217,7 @@ def top_k(k: int = 5) -> Callable[[ArrayLike, ArrayLike], NDArray[np.floating]]:
     Raises
     ------
     ValueError
-        If `k` is less than 1.
+        If `k` is less than 1; later, if shapes do not fit or a label is no class.
 
     Notes
     -----
@@ -148,28 +229,21 @@ def top_k(k: int = 5) -> Callable[[ArrayLike, ArrayLike], NDArray[np.floating]]:
     >>> top_k(2)([0, 2], [[0.3, 0.2, 0.5], [0.5, 0.3, 0.2]])
     array([1., 0.])
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    k = _at_least(k, 1, "k")
 
     def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
-        y_pred = np.asarray(y_pred)
-        labels = np.argmax(y_true, axis=-1) if np.ndim(y_true) == y_pred.ndim else np.asarray(y_true)
+        one_hot = np.ndim(y_true) == np.ndim(y_pred)
+        labels, y_pred = _pair(np.argmax(y_true, axis=-1) if one_hot else y_true, y_pred, sparse=True)
+        if labels.size and not 0 <= labels.min() <= labels.max() < y_pred.shape[-1]:
+            raise ValueError(f"labels must be 0 to {y_pred.shape[-1] - 1}, "
+                             f"got {labels.min()} to {labels.max()}")
         own = np.take_along_axis(y_pred, labels[..., None].astype(int), axis=-1)
         return (np.sum(y_pred > own, axis=-1) < k).astype(float)
 
-    top_k_accuracy.__name__ = f"top_{k}_accuracy"
+    top_k_accuracy.__name__, top_k_accuracy.k = f"top_{k}_accuracy", k
     return top_k_accuracy
 
-
-METRICS: dict[str, Callable] = {
-    "binary_accuracy": binary_accuracy, "categorical_accuracy": categorical_accuracy,
-    "sparse_categorical_accuracy": sparse_categorical_accuracy, "mse": mean_squared_error,
-    "mean_squared_error": mean_squared_error, "mae": mean_absolute_error, "mean_absolute_error": mean_absolute_error}
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    cls.__name__.lower(): cls for cls in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Nadam, Lion)}
-
-# %% ../../nbs/nn/network.ipynb #a96a15d8
+# %% ../../nbs/nn/network.ipynb #27a317cb
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
     r"""The accuracy that fits the shapes, as Keras chooses it for "accuracy".
 
@@ -187,6 +261,11 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
     ndarray, shape (n, ...)
         One value for each row.
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
     Notes
     -----
     Use when the network has one output or one for each class.
@@ -198,18 +277,161 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
     (array([1., 0.]), array([1.]))
     """
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_pred.shape[-1] == 1:
-        return binary_accuracy(y_true.reshape(y_pred.shape), y_pred)
-    return (categorical_accuracy if y_true.shape == y_pred.shape else sparse_categorical_accuracy)(y_true, y_pred)
+    if y_pred.ndim:
+        y_true = _fit_targets(y_true, y_pred.shape)
+    if y_pred.shape[-1:] == (1,):
+        return binary_accuracy(y_true, y_pred)
+    sparse = y_true.ndim < y_pred.ndim
+    return (sparse_categorical_accuracy if sparse else categorical_accuracy)(y_true, y_pred)
 
-# %% ../../nbs/nn/network.ipynb #4adee4d5
+# %% ../../nbs/nn/network.ipynb #e7e7c68a
+METRICS: dict[str, Callable] = {
+    "accuracy": accuracy, "acc": accuracy, "binary_accuracy": binary_accuracy,
+    "categorical_accuracy": categorical_accuracy,
+    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+    "mse": mean_squared_error, "mean_squared_error": mean_squared_error,
+    "mae": mean_absolute_error, "mean_absolute_error": mean_absolute_error}
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls
+    for cls in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Nadam, Lion)}
+
+
+def _metric(name: str) -> Callable | None:
+    """The metric of that name; `top_3_accuracy` and the like are made."""
+    found = re.fullmatch(r"top_([1-9]\d*)_accuracy", name)
+    return top_k(int(found[1])) if found else METRICS.get(name)
+
+
+def _by_output(metrics, n: int, what: str) -> list[list[tuple[str, Callable]]]:
+    """Metrics as a list of (name, function) for each of n outputs."""
+    if metrics is None:
+        return [[] for _ in range(n)]
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise TypeError(f"expected a list of {what}, got {metrics!r}")
+    parts = [metrics] if n == 1 else [m if isinstance(m, (list, tuple)) else [m] for m in metrics]
+    if len(parts) != n:
+        raise ValueError(f"expected a list of {what} for each of {n} outputs, got {len(parts)}")
+    named: list[list[tuple[str, Callable]]] = [[] for _ in parts]
+    for pairs, part in zip(named, parts):
+        for metric in part:
+            function = metric if callable(metric) else _metric(str(metric))
+            if function is None:
+                raise ValueError(f"no metric {metric!r}; there are {', '.join(METRICS)} "
+                                 "and top_k_accuracy for a number k")
+            pairs.append((metric if isinstance(metric, str) else metric.__name__, function))
+    return named
+
+# %% ../../nbs/nn/network.ipynb #7e96587b
+class _Batch:
+    """Inputs, targets and weights of some rows."""
+
+    def __init__(self, x: NDArray | list[NDArray], y: list[NDArray], w: list[NDArray | None],
+                 size: int) -> None:
+        self.x, self.y, self.w, self.size = x, y, w, size
+
+    def take(self, rows, size: int) -> _Batch:
+        """Some of the rows: a slice is a view, an array of numbers makes a copy."""
+        if isinstance(rows, slice):
+            pick = lambda a: a[rows]
+        else:
+            pick = lambda a: a.take(rows, axis=0)     # faster than a[rows]
+        x = [pick(a) for a in self.x] if isinstance(self.x, list) else pick(self.x)
+        return _Batch(x, [pick(a) for a in self.y],
+                      [None if a is None else pick(a) for a in self.w], size)
+
+    def cut(self, batch_size: int, order: NDArray | None = None) -> Iterator[_Batch]:
+        """Batches in the given order of rows; the last one may be short."""
+        for start in range(0, self.size, batch_size):
+            end = min(start + batch_size, self.size)
+            yield self.take(slice(start, end) if order is None else order[start:end], end - start)
+
+    def split(self, share: float) -> tuple[_Batch, _Batch]:
+        """The first rows, and the last ones for validation."""
+        at = int(self.size * (1 - share))
+        if at in (0, self.size):
+            raise ValueError(f"validation_split={share} of {self.size} rows leaves no rows for "
+                             f"{'training' if at == 0 else 'validation'}")
+        return self.take(slice(at), at), self.take(slice(at, None), self.size - at)
+
+# %% ../../nbs/nn/network.ipynb #3926d371
+def _no_nan(a: NDArray, name: str) -> None:
+    # the sum is finite when all numbers are: one pass, no array of answers
+    if a.dtype.kind == "f" and not math.isfinite(float(np.sum(a, dtype=np.float64))):
+        bad = np.argwhere(~np.isfinite(a))
+        if len(bad):
+            where = tuple(bad[0].tolist())
+            raise ValueError(f"{name} holds {a[where]} at index {where}; {len(bad)} of its "
+                             f"{a.size} numbers are not finite")
+
+
+def _check_loss(loss: Loss, y: NDArray, shape: tuple, dtype: str) -> None:
+    """Let the loss see the targets with harmless predictions: wrong labels and shapes speak up."""
+    if None not in shape:
+        value = 0.5 if shape[-1:] == (1,) else 1 / shape[-1]
+        loss(y, np.broadcast_to(np.asarray(value, dtype), shape))
+
+
+def _class_weights(y: NDArray, class_weight: Mapping, weight: NDArray | None,
+                   dtype: str) -> NDArray:
+    """The weight of each row's class, 1 for classes without one, times the row's own."""
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight must map classes to weights, got {class_weight!r}")
+    labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
+    classes, place = np.unique(labels, return_inverse=True)
+    table = np.array([class_weight.get(c, 1.0) for c in classes.tolist()], dtype)
+    return table[place] if weight is None else _spread(table[place], weight.ndim) * weight
+
+
+def _with_mask(weight: NDArray | None, mask: NDArray | None, loss: Loss) -> NDArray | None:
+    """Sample weights that leave masked places out; a mean then runs over the others, as in Keras."""
+    if mask is None:
+        return weight
+    kept = mask.astype(float)
+    if loss.reduction in ("sum_over_batch_size", "mean") and kept.any():
+        kept *= kept.size / kept.sum()
+    return kept if weight is None else kept * _spread(weight, kept.ndim)
+
+# %% ../../nbs/nn/network.ipynb #01c67787
+class _Means:
+    """Running means of the loss and the metrics over the batches of an epoch."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.sums = model, {}
+
+    def _add(self, name: str, value: float, weight: float) -> None:
+        total, count = self.sums.get(name, (0.0, 0.0))
+        self.sums[name] = total + value * weight, count + weight
+
+    def add(self, total: float, reports: list, size: int) -> None:
+        """One more batch: the loss counts by rows, a metric by what it was taken over."""
+        self._add("loss", total, size)
+        model, several = self.model, len(reports) > 1
+        for i, (value, y, output, weight, mask) in enumerate(reports):
+            prefix = f"{model.output_names[i]}_" if several else ""
+            if several and model.losses[i] is not None:
+                self._add(f"{prefix}loss", value, size)
+            for weighted, metrics in ((None, model.metrics[i]), (weight, model.weighted_metrics[i])):
+                for name, metric in metrics:
+                    values = np.asarray(metric(y, output), dtype=float)
+                    w = np.ones(values.shape)
+                    for factor in (mask, weighted):
+                        w = w if factor is None else w * _spread(factor, values.ndim)
+                    if count := float(w.sum()):
+                        self._add(prefix + name, float((values * w).sum()) / count, count)
+
+    def result(self) -> dict[str, float]:
+        return {name: total / count for name, (total, count) in self.sums.items()}
+
+# %% ../../nbs/nn/network.ipynb #534d7bab
 class Model(Layer):
     r"""What every network can do: be compiled, trained, evaluated, saved.
 
     .. math:: \theta \leftarrow \theta - \eta\, \frac{\partial L}{\partial \theta}
               \quad \text{for each batch}
 
-    `Sequential` and `Network` are the two kinds. A model is itself a layer, so models can be parts of models.
+    `Sequential` and `Network` are the two kinds. A model is itself a layer, so models can be
+    parts of models.
 
     Parameters
     ----------
@@ -238,7 +460,9 @@ class Model(Layer):
 
     Notes
     -----
-    All trainable weights lie in one array and all gradients in another, so that the optimizer makes one pass.
+    All trainable weights lie in one array and all gradients in another, so that the optimizer
+    makes one pass.
+
     Use when you want Keras' interface in code that can be read in an hour.
     Avoid when the network is large: a GPU is then worth more than readability.
 
@@ -250,12 +474,14 @@ class Model(Layer):
     (13, (1, 1))
     """
 
-    def __init__(self, *, seed: int | np.random.Generator | None = None, dtype: DTypeLike = "float32", **kwargs) -> None:
+    def __init__(self, *, seed: int | np.random.Generator | None = None,
+                 dtype: DTypeLike = "float32", **kwargs) -> None:
         super().__init__(dtype=dtype, seed=seed, **kwargs)
         self.optimizer: Optimizer | None = None
         self.history: History | None = None
         self.stop_training = False
         self._flat: tuple[NDArray, NDArray] | None = None
+        self._firsts: list[Layer] = []
         self._penalised = True
         self._mask: Any = None
 
@@ -266,34 +492,13 @@ class Model(Layer):
             if inner.seed is None:
                 inner.rng = self.rng
 
-    def _array(self, a: ArrayLike) -> NDArray:
-        """Whole numbers as they are (they may be indices), all others in the model's dtype."""
-        a = np.asarray(a)
-        if a.dtype.kind not in "fiub":
-            raise TypeError(f"{self.name}: expected real numbers, got an array of dtype {a.dtype}")
-        return a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a
-
-    # ---- weights in one array ------------------------------------------------------------------
-
-    def _pack(self) -> tuple[NDArray, NDArray]:
-        """All trainable weights and all gradients as two flat arrays, which the layers' arrays are views of."""
-        weights = self.trainable_weights
-        size = sum(w.size for w in weights)
-        if self._flat is None or self._flat[0].size != size or any(w.base is not self._flat[0] for w in weights):
-            flat, grad = np.empty(size, self.dtype), np.empty(size, self.dtype)
-            cuts = np.cumsum([0, *(w.size for w in weights)])
-            views = [[a[i:j].reshape(w.shape) for w, i, j in zip(weights, cuts, cuts[1:])] for a in (flat, grad)]
-            self.bind(*views)
-            self._flat = flat, grad
-        self._penalised = any(layer.regularizers for layer in self.flatten_layers())
-        return self._flat
-
     def get_layer(self, name: str) -> Layer:
         """The layer of that name."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"{self.name} has no layer {name!r}; it has {', '.join(layer.name for layer in self.layers)}")
+        raise ValueError(f"{self.name} has no layer {name!r}; "
+                         f"it has {', '.join(layer.name for layer in self.layers)}")
 
     def summary(self) -> str:
         """A table of layers, output shapes and numbers of parameters."""
@@ -304,396 +509,379 @@ class Model(Layer):
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         total, learned = self.count_params(), sum(w.size for w in self.trainable_weights)
         rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:], rule, f"{total:,} parameters, {learned:,} of them trainable"])
+        return "\n".join([lines[0], rule, *lines[1:], rule,
+                          f"{total:,} parameters, {learned:,} of them trainable"])
 
     # ---- compile -------------------------------------------------------------------------------
 
-    def compile(self, optimizer: str | Optimizer = "rmsprop", loss=None, metrics: Sequence | None = None,
-                loss_weights: Sequence[float] | None = None, weighted_metrics: Sequence | None = None) -> None:
-        """Say how to train: the optimizer, the loss (a list for several outputs) and what to report."""
+    def compile(self, optimizer: str | Optimizer = "rmsprop", loss=None,
+                metrics: Sequence | None = None, loss_weights: Sequence[float] | None = None,
+                weighted_metrics: Sequence | None = None) -> None:
+        """Say how to train: the optimizer, the loss, what to report.
+
+        With several outputs `loss`, `loss_weights` and the metrics are lists, an entry for each;
+        a single loss serves all outputs.
+        """
         if isinstance(optimizer, str):
             if optimizer.lower() not in OPTIMIZERS:
                 raise ValueError(f"no optimizer {optimizer!r}; there are {', '.join(OPTIMIZERS)}")
             optimizer = OPTIMIZERS[optimizer.lower()]()
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"expected an optimizer or its name, got {optimizer!r}")
-        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
-        if all(one is None for one in losses):
+        n = self._n_outputs()
+        found = list(loss) if isinstance(loss, (list, tuple)) else [loss] * n
+        found = [one if one is None or isinstance(one, Loss) else get(one) for one in found]
+        weights = [1.0] * n if loss_weights is None else [float(w) for w in loss_weights]
+        if all(one is None for one in found):
             raise ValueError("compile needs a loss")
-        self.losses = [None if one is None else one if isinstance(one, Loss) else Loss(get(one)) for one in losses]
-        self.loss_weights = [1.0] * len(losses) if loss_weights is None else [float(w) for w in loss_weights]
-        if len(self.loss_weights) != len(losses):
-            raise ValueError(f"expected {len(losses)} loss weights, one for each loss, got {len(self.loss_weights)}")
-        self.metrics = _by_output(metrics, len(losses), "metrics")
-        self.weighted_metrics = _by_output(weighted_metrics, len(losses), "weighted_metrics")
+        if len(found) != n or len(weights) != n:
+            raise ValueError(f"expected {n} losses and loss weights, one for each output, "
+                             f"got {len(found)} and {len(weights)}")
+        metrics = _by_output(metrics, n, "metrics")
+        weighted = _by_output(weighted_metrics, n, "weighted_metrics")
+        self.losses = [one if one is None or isinstance(one, Loss) else Loss(one) for one in found]
+        self.loss_weights, self.metrics, self.weighted_metrics = weights, metrics, weighted
         self.optimizer, self.stop_training = optimizer, False
 
     def _need_compile(self, what: str) -> None:
         if self.optimizer is None:
-            raise RuntimeError(f"{self.name}: call compile before {what}; the model has no loss and no optimizer yet")
+            raise RuntimeError(f"{self.name}: call compile before {what}; "
+                               "the model has no loss and no optimizer yet")
 
     # ---- one batch -----------------------------------------------------------------------------
 
     def _compare(self, batch: _Batch, training: bool) -> tuple[float, list[NDArray | None], list]:
-        """Forward pass and losses: the total, the gradients by the outputs, and what each output contributes."""
-        outputs, masks = _listed(self.forward(batch.x, training)), _listed(self._mask)
+        """Forward pass and losses: total, gradients by the outputs, a report for each output."""
+        outputs, masks = _listed(self._forward(batch.x, training, None)), _listed(self._mask)
         total, grads, reports = 0.0, [], []
-        masks += [None] * (len(outputs) - len(masks))
-        for loss, factor, y, output, weight, mask in zip(
-                self.losses, self.loss_weights, batch.y, outputs, batch.w, masks, strict=True):
-            value, grad = 0.0, None
+        for i, (loss, y, output, weight) in enumerate(
+                zip(self.losses, batch.y, outputs, batch.w, strict=True)):
+            value, grad, mask = 0.0, None, masks[i] if i < len(masks) else None
             if loss is not None:
-                if not math.isfinite(float(output.sum())) and not np.isfinite(output).all():
-                    return math.nan, [], []
-                value, grad = loss.value_and_gradient(y, output, _with_mask(weight, mask, loss), check=False)
-                total += factor * value
-                grad = grad if factor == 1 else factor * grad
+                try:
+                    value, grad = loss.value_and_gradient(
+                        y, output, _with_mask(weight, mask, loss), check=False)
+                except ValueError:
+                    if np.isfinite(output).all():
+                        raise
+                    return math.nan, [], []           # the network gave nan: the caller stops
+                total += self.loss_weights[i] * value
+                grad = grad if self.loss_weights[i] == 1 else self.loss_weights[i] * grad
             grads.append(grad)
             reports.append((value, y, output, weight, mask))
-        return total + (self.regularization_loss() if self._penalised else 0.0), grads, reports
+        if self._penalised:
+            total += self.regularization_loss()
+        return total, grads, reports
 
     def _differentiate(self, batch: _Batch) -> tuple[float, list]:
-        """Loss of a training batch; afterwards `gradients` are those of the loss and its penalties."""
+        """Loss of a training batch; then `gradients` are those of the loss and its penalties."""
         total, grads, reports = self._compare(batch, training=True)
-        if not math.isfinite(total):
-            return total, reports
-        firsts = [layer for layer in self._first_layers() if layer.input_gradient]
-        for layer in firsts:                                  # nobody needs the gradient of the data
-            layer.input_gradient = False
-        try:
-            self.backward(grads if len(grads) > 1 else grads[0])
-        finally:
-            for layer in firsts:
-                layer.input_gradient = True
-        if self._penalised:
-            self.add_regularization_gradients()
+        if math.isfinite(total):
+            for layer in self._firsts:                # nobody needs the gradient of the data
+                layer.input_gradient = False
+            try:
+                self._backward(grads if len(grads) > 1 else grads[0])
+            finally:
+                for layer in self._firsts:
+                    layer.input_gradient = True
+            if self._penalised:
+                self.add_regularization_gradients()
         return total, reports
 
-    def loss_and_gradients(self, x, y, sample_weight=None, training: bool = True) -> tuple[float, list[NDArray]]:
-        """Loss of one batch, penalties included, and copies of the gradients of `trainable_weights`."""
+    def loss_and_gradients(self, x, y, sample_weight=None,
+                           training: bool = True) -> tuple[float, list[NDArray]]:
+        """Loss of one batch, penalties included, and the gradients of `trainable_weights`."""
         self._need_compile("loss_and_gradients")
         batch = self._batch(x, y, sample_weight)
+        self._penalised = True
         total, grads, _ = self._compare(batch, training)
-        self.backward(grads if len(grads) > 1 else grads[0])
+        if not math.isfinite(total):
+            raise FloatingPointError(f"{self.name}: the loss is {total}, it has no gradient")
+        self._backward(grads if len(grads) > 1 else grads[0])
         self.add_regularization_gradients()
         return total, [g.copy() for g in self.gradients]
 
-    def _update(self) -> None:
-        weights, grads = self._flat
-        if self.optimizer.clipnorm is None:
-            self.optimizer.apply([grads], [weights])
-        else:                                                 # each weight is clipped by its own norm
-            self.optimizer.apply(self.gradients, self.trainable_weights)
+    def _pack(self) -> NDArray:
+        """Put weights and gradients into one flat array each, with views for the layers.
 
-    def train_on_batch(self, x, y, sample_weight=None, class_weight: dict | None = None, return_dict: bool = False):
+        Returns the gradients; does nothing to arrays that lie there already.
+        """
+        weights = self.trainable_weights
+        size = sum(w.size for w in weights)
+        if self._flat is not None and self._flat[0].size != size and self.optimizer.iterations:
+            raise ValueError(f"{self.name}: the trainable weights are not those of the last update, "
+                             f"{size} in place of {self._flat[0].size} numbers; compile again")
+        if self._flat is None or any(w.base is not self._flat[0] for w in weights):
+            self._flat = np.empty(size, self.dtype), np.empty(size, self.dtype)
+            cuts = np.cumsum([0, *(w.size for w in weights)])
+            self.bind(*([a[i:j].reshape(w.shape) for w, i, j in zip(weights, cuts, cuts[1:])]
+                        for a in self._flat))
+        self._penalised = any(layer.regularizers for layer in self.flatten_layers())
+        self._firsts = [layer for layer in self._first_layers() if layer.input_gradient]
+        return self._flat[1]
+
+    def _parts(self) -> tuple[list[NDArray], list[NDArray]]:
+        """What the optimizer gets: one array each, or all of them when each has its own norm."""
+        if self.optimizer.clipnorm is None:
+            weights, grads = self._flat
+            return [grads], [weights]
+        return self.gradients, self.trainable_weights
+
+    def train_on_batch(self, x, y, sample_weight=None, class_weight: Mapping | None = None,
+                       return_dict: bool = False):
         """One update on one batch; the loss and the metrics of that batch."""
         self._need_compile("train_on_batch")
         batch, means = self._batch(x, y, sample_weight, class_weight), _Means(self)
         self._pack()
         total, reports = self._differentiate(batch)
         means.add(total, reports, batch.size)
-        self._update()
+        if math.isfinite(total):
+            self.optimizer.apply(*self._parts())
         return means.result() if return_dict else _short(means.result())
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict: bool = False):
         """The loss and the metrics of one batch, without an update."""
-        return self.evaluate(x, y, batch_size=None, sample_weight=sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, None, return_dict, sample_weight)
 
     # ---- data ----------------------------------------------------------------------------------
 
-    def _batch(self, x, y, sample_weight=None, class_weight: dict | None = None) -> _Batch:
+    def _array(self, a: ArrayLike) -> NDArray:
+        """Whole numbers as they are (they may be indices), all others in the model's dtype."""
+        a = np.asarray(a)
+        if a.dtype.kind not in "fiub":
+            raise TypeError(f"{self.name}: expected real numbers, got an array of dtype {a.dtype}")
+        return a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a
+
+    def _batch(self, x, y=None, sample_weight=None, class_weight: Mapping | None = None) -> _Batch:
         """Arrays that fit the model, checked; a `ValueError` says what does not."""
         xs = [self._array(a) for a in _listed(x, self._n_inputs())]
-        n = len(xs[0]) if xs[0].ndim else 0
-        if n == 0:
+        lengths = [len(a) if a.ndim else 0 for a in xs]
+        if len(xs) != self._n_inputs() or len(set(lengths)) > 1:
+            raise ValueError(f"{self.name}: expected {self._n_inputs()} inputs of one length, "
+                             f"got the lengths {lengths}")
+        if (n := lengths[0]) == 0:
             raise ValueError(f"{self.name}: the data are empty: x has shape {xs[0].shape}")
-        if len({len(a) for a in xs}) > 1:
-            raise ValueError(f"{self.name}: the inputs have different lengths: {[len(a) for a in xs]}")
         for i, a in enumerate(xs):
             _no_nan(a, "x" if len(xs) == 1 else f"x[{i}]")
-        inner = xs if self._n_inputs() > 1 else xs[0]
-        shape = [a.shape for a in inner] if isinstance(inner, list) else inner.shape
+        shape = [a.shape for a in xs] if len(xs) > 1 else xs[0].shape
         self.build(shape)
         self._check(shape)
-        if y is None:
-            return _Batch(inner, [], [], n)
-        ys = [self._array(a) for a in _listed(y, len(self.losses))]
-        shapes = _shapes(self.compute_output_shape(shape))
-        if not len(ys) == len(self.losses) == len(shapes):
-            raise ValueError(f"{self.name}: {len(shapes)} outputs, but {len(self.losses)} losses and {len(ys)} targets")
-        for i, (a, out, loss) in enumerate(zip(ys, shapes, self.losses)):
-            name = "y" if len(ys) == 1 else f"y[{i}]"
-            if len(a) != n:
-                raise ValueError(f"{self.name}: x has {n} rows, {name} has {len(a)}")
-            _no_nan(a, name)
-            ys[i] = a = _fit_targets(a, (n, *out[1:]))
-            if loss is not None and None not in out[1:]:      # wrong labels and shapes speak up here
-                loss(a, np.broadcast_to(np.asarray(0.5 if out[-1] == 1 else 1 / out[-1], self.dtype), (n, *out[1:])))
-        weights = [None if w is None else np.asarray(w, self.dtype) for w in
-                   ([None] * len(ys) if sample_weight is None else _listed(sample_weight, len(ys)))]
-        if len(weights) != len(ys) or any(w is not None and (w.ndim == 0 or len(w) != n) for w in weights):
-            raise ValueError(f"{self.name}: expected {n} sample weights for each output, "
-                             f"got shapes {[None if w is None else w.shape for w in weights]}")
+        shapes = [(n, *out[1:]) for out in _shapes(self.compute_output_shape(shape))]
+        ys, weights = self._targets(y, shapes, n), self._row_weights(sample_weight, y, n)
         if class_weight is not None:
             weights = [_class_weights(a, class_weight, w, self.dtype) for a, w in zip(ys, weights)]
-        return _Batch(inner, ys, weights, n)
+        return _Batch(xs if len(xs) > 1 else xs[0], ys, weights, n)
+
+    def _targets(self, y, shapes: list[tuple], n: int) -> list[NDArray]:
+        """The targets as arrays that fit outputs of these shapes and their losses."""
+        if y is None:
+            return []
+        ys = [self._array(a) for a in _listed(y, len(self.losses))]
+        if not len(ys) == len(self.losses) == len(shapes):
+            raise ValueError(f"{self.name}: {len(shapes)} outputs, but {len(self.losses)} losses "
+                             f"and {len(ys)} targets")
+        for i, (a, shape, loss) in enumerate(zip(ys, shapes, self.losses)):
+            name = "y" if len(ys) == 1 else f"y[{i}]"
+            if a.ndim == 0 or len(a) != n:
+                raise ValueError(f"{self.name}: x has {n} rows, {name} has shape {a.shape}")
+            _no_nan(a, name)
+            ys[i] = _fit_targets(a, shape)
+            if loss is not None:
+                _check_loss(loss, ys[i], shape, self.dtype)
+        return ys
+
+    def _row_weights(self, sample_weight, y, n: int) -> list[NDArray | None]:
+        """The weights of the rows for each output."""
+        if y is None or sample_weight is None:
+            return [None] * (0 if y is None else len(self.losses))
+        weights = [w if w is None else np.asarray(w, self.dtype)
+                   for w in _listed(sample_weight, len(self.losses))]
+        shapes = [None if w is None else w.shape for w in weights]
+        if len(weights) != len(self.losses) or any(s is not None and s[:1] != (n,) for s in shapes):
+            raise ValueError(f"{self.name}: expected {n} sample weights for each of "
+                             f"{len(self.losses)} outputs, got shapes {shapes}")
+        for w in weights:
+            if w is not None and not (np.isfinite(w).all() and (w >= 0).all()):
+                raise ValueError(f"{self.name}: sample weights must be finite and at least 0")
+        return weights
 
     # ---- fit, evaluate, predict ----------------------------------------------------------------
 
     def fit(self, x, y=None, batch_size: int = 32, epochs: int = 1, verbose: str | int = "auto",
-            callbacks: Sequence | None = None, validation_split: float = 0.0, validation_data: tuple | None = None,
-            shuffle: bool = True, class_weight: dict | None = None, sample_weight=None, initial_epoch: int = 0,
+            callbacks: Sequence | None = None, validation_split: float = 0.0,
+            validation_data: tuple | None = None, shuffle: bool = True,
+            class_weight: Mapping | None = None, sample_weight=None, initial_epoch: int = 0,
             gradient_accumulation_steps: int | None = None) -> History:
         """Train for some epochs; returns the history of losses and metrics.
 
-        `x` is an array, a list of arrays, or anything that yields batches (x, y) or (x, y, sample_weight) each time it
-        is run through; then `y` stays None. `validation_split` takes the last rows, before shuffling.
+        `x` is an array, a list of arrays, or anything that yields batches (x, y) or
+        (x, y, sample_weight) each time it is run through; then `y` stays None.
+        `validation_split` takes the last rows, before shuffling.
         """
         self._need_compile("fit")
-        _at_least(batch_size, 1, "batch_size")
-        _at_least(epochs, 0, "epochs")
-        if gradient_accumulation_steps is not None:
-            _at_least(gradient_accumulation_steps, 1, "gradient_accumulation_steps")
+        every = 1 if gradient_accumulation_steps is None else gradient_accumulation_steps
+        for value, low, name in ((batch_size, 1, "batch_size"), (epochs, 0, "epochs"),
+                                 (initial_epoch, 0, "initial_epoch"),
+                                 (every, 1, "gradient_accumulation_steps")):
+            _at_least(value, low, name)
         if not 0 <= validation_split < 1:
             raise ValueError(f"validation_split must be in [0, 1), got {validation_split}")
-        data = None
-        if y is not None:
-            data = self._batch(x, y, sample_weight, class_weight)
-            if validation_split and validation_data is None:
-                data, held = data.split(validation_split)
-                validation_data = (held.x, held.y if len(held.y) > 1 else held.y[0],
-                                   None if held.w[0] is None else held.w if len(held.w) > 1 else held.w[0])
+        data = held = None
+        if y is None:
+            self._check_stream(x, epochs - initial_epoch, validation_split, sample_weight)
+        else:
+            data = self._batch(x, y, sample_weight)
+        if validation_data is not None:
+            if not isinstance(validation_data, (list, tuple)) or len(validation_data) not in (2, 3):
+                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight), "
+                                 f"got {type(validation_data).__name__}")
+            held = self._batch(*validation_data)
         elif validation_split:
-            raise ValueError("validation_split needs arrays; give validation_data for batches that are yielded")
+            data, held = data.split(validation_split)
+        if data is not None and class_weight is not None:
+            data.w = [_class_weights(a, class_weight, w, self.dtype) for a, w in zip(data.y, data.w)]
+
         self.stop_training = False
-        calls = CallbackList(callbacks, add_history=True, add_progbar=verbose not in (0, False), model=self, epochs=epochs,
-                             verbose=1 if verbose == "auto" else verbose,
-                             steps=None if data is None else math.ceil(data.size / batch_size))
+        calls = CallbackList(
+            callbacks, add_history=True, add_progbar=verbose not in (0, False), model=self,
+            epochs=epochs, verbose=1 if verbose == "auto" else verbose,
+            steps=None if data is None else math.ceil(data.size / batch_size))
         self.history = calls.history
         calls.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             calls.on_epoch_begin(epoch)
-            means = _Means(self)
-            batches = self._stream(x, class_weight) if data is None else data.cut(
-                batch_size, self.rng.permutation(data.size) if shuffle else None)
-            self._run_epoch(batches, means, calls, gradient_accumulation_steps or 1)
-            logs = means.result()
-            if not math.isfinite(logs.get("loss", 0.0)):
-                warnings.warn(f"the loss became {logs['loss']} in epoch {epoch + 1}: training stops; lower the learning rate "
-                              "or look at the data", RuntimeWarning, stacklevel=2)
+            if data is None:
+                batches = self._stream(x, class_weight)
+            else:
+                order = self.rng.permutation(data.size) if shuffle else None
+                batches = data.cut(batch_size, order)
+            logs, trouble = self._run_epoch(batches, calls, every)
+            if trouble:
+                warnings.warn(f"{trouble} in epoch {epoch + 1}: training stops; lower the learning "
+                              "rate or look at the data", RuntimeWarning, stacklevel=2)
                 self.stop_training = True
-            if validation_data is not None:
-                held = self.evaluate(*validation_data[:2], batch_size=batch_size, return_dict=True,
-                                     sample_weight=validation_data[2] if len(validation_data) > 2 else None)
-                logs |= {f"val_{name}": value for name, value in held.items()}
+            if held is not None:
+                logs |= {f"val_{k}": v for k, v in self._measure(held, batch_size).items()}
             calls.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
+        if self._flat is not None:                    # the averaged weights, if it keeps some
+            self.optimizer.finalize_variable_values(self._parts()[1])
         calls.on_train_end()
         return self.history
 
-    def _run_epoch(self, batches: Iterable[_Batch], means: _Means, calls: CallbackList, every: int) -> None:
-        """All batches of one epoch; with `every` above 1 the gradients of so many batches make one update."""
-        summed, rows, waiting = None, 0, 0
-        for step, batch in enumerate(batches):
-            calls.on_train_batch_begin(step)
-            if step == 0:
-                grads = self._pack()[1]                       # now that a first batch has built the layers
-            total, reports = self._differentiate(batch)
-            means.add(total, reports, batch.size)
-            if math.isfinite(total):
-                if every > 1:
-                    summed, rows, waiting = (0 if summed is None else summed) + batch.size * grads, rows + batch.size, waiting + 1
+    def _run_epoch(self, batches: Iterable[_Batch], calls: CallbackList,
+                   every: int) -> tuple[dict[str, float], str]:
+        """All batches of an epoch, one update for `every` of them: the logs, and what went wrong."""
+        means, trouble, summed, rows, waiting = _Means(self), "", 0.0, 0, 0
+        with np.errstate(over="ignore", invalid="ignore"):    # reported below, once
+            for step, batch in enumerate(batches):
+                calls.on_train_batch_begin(step)
+                if step == 0:
+                    grads = self._pack()              # now that a first batch has built the layers
+                total, reports = self._differentiate(batch)
+                means.add(total, reports, batch.size)
+                if not math.isfinite(total):
+                    trouble = f"the loss became {total}"
+                elif every == 1:
+                    trouble = self._update()
+                else:
+                    summed, rows, waiting = summed + batch.size * grads, rows + batch.size, waiting + 1
                     if waiting == every:
                         grads[...] = summed / rows
-                        summed, rows, waiting = None, 0, 0
-                if not waiting:
-                    self._update()
-            calls.on_train_batch_end(step, means.result)
-            if self.stop_training or not math.isfinite(total):
-                return
-        if waiting:                                           # what is left over at the end of the epoch
-            grads[...] = summed / rows
-            self._update()
+                        trouble, summed, rows, waiting = self._update(), 0.0, 0, 0
+                calls.on_train_batch_end(step, means.result)
+                if trouble or self.stop_training:
+                    break
+            else:
+                if waiting:                           # what is left over at the end of the epoch
+                    grads[...] = summed / rows
+                    trouble = self._update()
+        return means.result(), trouble
 
-    def _stream(self, batches: Iterable, class_weight: dict | None) -> Iterator[_Batch]:
-        """Batches that somebody else yields."""
+    def _update(self) -> str:
+        """One step of the optimizer; it refuses gradients that hold nan or inf."""
+        try:
+            self.optimizer.apply(*self._parts())
+        except FloatingPointError:
+            return "a gradient became nan or infinite"
+        return ""
+
+    def _check_stream(self, batches, epochs: int, validation_split: float, sample_weight) -> None:
+        """Refuse what does not yield batches, and arguments that need arrays."""
         if isinstance(batches, (np.ndarray, list, tuple)) or not hasattr(batches, "__iter__"):
             raise ValueError(f"{self.name}: y is missing")
+        if validation_split or sample_weight is not None:
+            raise ValueError("validation_split and sample_weight need arrays; give validation_data, "
+                             "and yield (x, y, sample_weight)")
+        if iter(batches) is batches and epochs > 1:
+            raise ValueError(f"a generator runs once, not for {epochs} epochs; give something that "
+                             "starts anew each time, as an object with __iter__")
+
+    def _stream(self, batches: Iterable, class_weight: Mapping | None) -> Iterator[_Batch]:
+        """Batches that somebody else yields."""
         count = 0
         for count, parts in enumerate(batches, 1):
             if not isinstance(parts, tuple) or len(parts) not in (2, 3):
-                raise ValueError(f"{self.name}: expected batches (x, y) or (x, y, sample_weight), got {type(parts).__name__}")
-            yield self._batch(*parts[:2], parts[2] if len(parts) == 3 else None, class_weight)
+                raise ValueError(f"{self.name}: expected batches (x, y) or (x, y, sample_weight), "
+                                 f"got {type(parts).__name__}")
+            x, y, *weight = parts
+            yield self._batch(x, y, weight[0] if weight else None, class_weight)
         if not count:
-            raise ValueError(f"{self.name}: no batch came; a generator runs once, give something that starts anew each epoch")
+            raise ValueError(f"{self.name}: no batch came")
 
-    def evaluate(self, x, y, batch_size: int | None = 32, return_dict: bool = False, sample_weight=None):
-        """The loss and the metrics on data: a number, a list, or a dictionary with `return_dict`."""
-        self._need_compile("evaluate")
-        data, means = self._batch(x, y, sample_weight), _Means(self)
-        for batch in data.cut(data.size if batch_size is None else _at_least(batch_size, 1, "batch_size"), None):
+    def _measure(self, data: _Batch, batch_size: int) -> dict[str, float]:
+        """Loss and metrics in inference mode, batch by batch."""
+        means, self._penalised = _Means(self), True
+        for batch in data.cut(batch_size):
             total, _, reports = self._compare(batch, training=False)
             means.add(total, reports, batch.size)
-        return means.result() if return_dict else _short(means.result())
+        return means.result()
+
+    def evaluate(self, x, y, batch_size: int | None = 32, return_dict: bool = False,
+                 sample_weight=None):
+        """The loss and the metrics on data: a number, a list, or a dictionary with `return_dict`.
+
+        Batches have `batch_size` rows; None takes all rows at once.
+        """
+        self._need_compile("evaluate")
+        data = self._batch(x, y, sample_weight)
+        size = data.size if batch_size is None else _at_least(batch_size, 1, "batch_size")
+        logs = self._measure(data, size)
+        return logs if return_dict else _short(logs)
 
     def predict(self, x, batch_size: int = 32):
         """The outputs for all rows, computed batch by batch."""
-        data = self._batch(x, None)
-        parts = [_listed(self.forward(batch.x)) for batch in data.cut(_at_least(batch_size, 1, "batch_size"), None)]
+        data = self._batch(x)
+        parts = [_listed(self.forward(batch.x))
+                 for batch in data.cut(_at_least(batch_size, 1, "batch_size"))]
         outputs = [np.concatenate(part) for part in zip(*parts)]
         return outputs if len(outputs) > 1 else outputs[0]
 
     # ---- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write architecture, weights, loss and optimizer state to one file, which `load` reads."""
-        if not self.built:
-            raise ValueError(f"{self.name} is not built yet: there is nothing to save")
-        _write(path, {"kind": "model", "model": serialize_layer(self), "compile": _describe_training(self)},
-               {**_numbered(self.weights), **_optimizer_arrays(self.optimizer)})
+        """Write architecture, weights, loss and the state of training to a file for `load`."""
+        self._need_weights()
+        description = {"kind": "model", "model": serialize_layer(self),
+                       "compile": _describe_training(self), "random": _random_states(self)}
+        _write(path, description, {**_numbered(self.weights), **_optimizer_arrays(self.optimizer)})
 
     def save_weights(self, path: str | Path) -> None:
         """Write the weights alone to one file."""
+        self._need_weights()
         _write(path, {"kind": "weights"}, _numbered(self.weights))
 
     def load_weights(self, path: str | Path) -> None:
-        """Read the weights from a file of `save_weights` or `save`; number and shapes must agree."""
-        _, arrays = _read(path)
-        self.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
+        """Read the weights from a file of `save_weights` or `save`; all shapes must agree."""
+        self._need_weights()
+        self.set_weights(_weights_of(_read(path)[1]))
 
-# %% ../../nbs/nn/network.ipynb #9a0ace53
-class _Batch:
-    """Inputs, targets and weights of some rows."""
+    def _need_weights(self) -> None:
+        if not self.built:
+            raise ValueError(f"{self.name} has no weights yet: give it an Input, or data")
 
-    def __init__(self, x: NDArray | list[NDArray], y: list[NDArray], w: list[NDArray | None], size: int) -> None:
-        self.x, self.y, self.w, self.size = x, y, w, size
-
-    def take(self, rows) -> _Batch:
-        x = [a[rows] for a in self.x] if isinstance(self.x, list) else self.x[rows]
-        first = x[0] if isinstance(x, list) else x
-        return _Batch(x, [a[rows] for a in self.y], [None if a is None else a[rows] for a in self.w], len(first))
-
-    def cut(self, batch_size: int, order: NDArray | None) -> Iterator[_Batch]:
-        """Batches in the given order of rows; the last one may be short."""
-        for start in range(0, self.size, batch_size):
-            yield self.take(slice(start, start + batch_size) if order is None else order[start:start + batch_size])
-
-    def split(self, share: float) -> tuple[_Batch, _Batch]:
-        """The first rows, and the last ones for validation."""
-        at = int(self.size * (1 - share))
-        if at == 0 or at == self.size:
-            raise ValueError(f"validation_split={share} of {self.size} rows leaves no rows for "
-                             f"{'training' if at == 0 else 'validation'}")
-        return self.take(slice(at)), self.take(slice(at, None))
-
-
-class _Means:
-    """Running means of the loss and the metrics over the batches of an epoch."""
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.sums = model, {}
-
-    def _add(self, name: str, value: float, weight: float) -> None:
-        total, count = self.sums.get(name, (0.0, 0.0))
-        self.sums[name] = total + value * weight, count + weight
-
-    def add(self, total: float, reports: list, size: int) -> None:
-        several = len(reports) > 1
-        self._add("loss", total, size)
-        for i, (value, y, output, weight, mask) in enumerate(reports):
-            prefix = f"{self.model.output_names[i]}_" if several else ""
-            if several and self.model.losses[i] is not None:
-                self._add(f"{prefix}loss", value, size)
-            for weighted, metrics in ((False, self.model.metrics[i]), (True, self.model.weighted_metrics[i])):
-                for name, metric in metrics:
-                    values = np.asarray(metric(y, output), dtype=float)
-                    w = np.ones(values.shape) if mask is None else np.broadcast_to(_spread(mask, values.ndim), values.shape).astype(float)
-                    if weighted and weight is not None:
-                        w = w * _spread(weight, values.ndim)
-                    if count := float(w.sum()):
-                        self._add(prefix + name, float((values * w).sum()) / count, count)
-
-    def result(self) -> dict[str, float]:
-        return {name: total / count for name, (total, count) in self.sums.items()}
-
-# %% ../../nbs/nn/network.ipynb #7e96587b
-def _listed(x, n: int | None = None) -> list:
-    """Several arrays as a list; a single one, which may be nested lists of numbers, as a list of one."""
-    if n == 1:
-        return x if isinstance(x, list) and len(x) == 1 and isinstance(x[0], np.ndarray) else [x]
-    return list(x) if isinstance(x, (list, tuple)) else [x]
-
-
-def _shapes(shape) -> list[tuple]:
-    return list(shape) if isinstance(shape, list) else [shape]
-
-
-def _short(logs: dict[str, float]):
-    return list(logs.values()) if len(logs) > 1 else logs["loss"]
-
-
-def _at_least(value: int, low: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
-    return int(value)
-
-
-def _no_nan(a: NDArray, name: str) -> None:
-    if a.dtype.kind == "f" and not math.isfinite(float(np.sum(a, dtype=np.float64))) and not np.isfinite(a).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
-        raise ValueError(f"{name} holds {a[where]} at index {where}")
-
-
-def _fit_targets(y: NDArray, shape: tuple) -> NDArray:
-    """A column of labels as a vector, a vector of answers as a column: what Keras does as well."""
-    if y.ndim == len(shape) and y.shape[-1] == 1 and shape[-1] is not None and shape[-1] > 1:
-        return y[..., 0]
-    return y[..., None] if y.ndim == len(shape) - 1 and shape[-1] == 1 else y
-
-
-def _spread(w: NDArray, ndim: int) -> NDArray:
-    return w.reshape(w.shape + (1,) * (ndim - w.ndim))
-
-
-def _with_mask(weight: NDArray | None, mask: NDArray | None, loss: Loss) -> NDArray | None:
-    """Sample weights that leave masked places out, so that the mean runs over the others, as in Keras."""
-    if mask is None:
-        return weight
-    kept = mask.astype(float)
-    if loss.reduction in ("sum_over_batch_size", "mean") and kept.sum():
-        kept *= kept.size / kept.sum()
-    return kept if weight is None else kept * _spread(weight, kept.ndim)
-
-
-def _class_weights(y: NDArray, class_weight: dict, weight: NDArray | None, dtype: str) -> NDArray:
-    """The weight of each row's class, times its own."""
-    labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
-    if missing := set(np.unique(labels).tolist()) - set(class_weight):
-        raise ValueError(f"class_weight has no weight for the classes {sorted(missing)}")
-    table = np.array([class_weight[c] for c in np.unique(labels).tolist()], dtype)
-    factors = table[np.searchsorted(np.unique(labels), labels)]
-    return factors if weight is None else factors * weight
-
-
-def _by_output(metrics, n: int, what: str) -> list[list[tuple[str, Callable]]]:
-    """Metrics as a list of (name, function) for each output."""
-    if metrics is None:
-        return [[] for _ in range(n)]
-    parts = [list(m) if isinstance(m, (list, tuple)) else [m] for m in metrics] if n > 1 else [list(metrics)]
-    if len(parts) != n:
-        raise ValueError(f"expected {what} for {n} outputs, as a list of lists, got {len(parts)}")
-    named = []
-    for part in parts:
-        named.append([])
-        for metric in part:
-            if isinstance(metric, str) and metric not in ("accuracy", "acc", *METRICS):
-                raise ValueError(f"no metric {metric!r}; there are accuracy, {', '.join(METRICS)}")
-            function = metric if callable(metric) else METRICS.get(metric, accuracy)
-            named[-1].append((metric if isinstance(metric, str) else metric.__name__, function))
-    return named
-
-# %% ../../nbs/nn/network.ipynb #534d7bab
+# %% ../../nbs/nn/network.ipynb #1bf73793
 class Sequential(Model):
     r"""A network whose layers follow each other.
 
@@ -735,8 +923,9 @@ class Sequential(Model):
     [0, 1]
     """
 
-    def __init__(self, layers: Sequence[Layer | Symbol | dict] | None = None, *, seed: int | np.random.Generator | None = None,
-                 dtype: DTypeLike = "float32", **kwargs) -> None:
+    def __init__(self, layers: Sequence[Layer | Symbol | dict] | None = None, *,
+                 seed: int | np.random.Generator | None = None, dtype: DTypeLike = "float32",
+                 **kwargs) -> None:
         super().__init__(seed=seed, dtype=dtype, **kwargs)
         self._input: tuple | None = None
         for layer in layers or ():
@@ -752,11 +941,9 @@ class Sequential(Model):
         if not isinstance(layer, (Layer, dict)):
             raise TypeError(f"{self.name}: expected a layer, got {layer!r}")
         layer = deserialize_layer(layer)
-        if any(layer is other for other in self.layers):
-            raise ValueError(f"{self.name}: the layer {layer.name} is in it already; Network can share a layer")
+        _no_layer_twice([*self.layers, layer], self.name)
         self._adopt(layer)
-        if layer.name in {other.name for other in self.layers}:
-            layer.name = _fresh_name(layer.name, {other.name for other in self.layers})
+        layer.name = _fresh_name(layer.name, {other.name for other in self.layers})
         start = self.input_shape or self._input
         if start is not None:
             layer.build(self._shape_before(start, len(self.layers)))
@@ -771,6 +958,11 @@ class Sequential(Model):
         self.layers = rest
         return last
 
+    def build(self, input_shape: tuple) -> None:
+        """Make the weights of all layers for inputs of this shape, the batch axis included."""
+        if not self.built:
+            super().build((None, *input_shape[1:]))
+
     def _shape_before(self, shape: tuple, n: int) -> tuple:
         for layer in self.layers[:n]:
             shape = layer.compute_output_shape(shape)
@@ -780,17 +972,13 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"{self.name} has no layers")
         if self._input is not None and not _fits(shape, self._input):
-            raise ValueError(f"{self.name}: expected inputs of shape {self._input}, got {tuple(shape)}")
+            raise ValueError(f"{self.name}: expected inputs of shape {self._input}, "
+                             f"got {tuple(shape)}")
 
     def _build(self, shape: tuple) -> None:
-        shape = (None, *shape[1:])
         for layer in self.layers:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-
-    def build(self, input_shape: tuple) -> None:
-        """Make the weights of all layers for inputs of this shape, the batch axis included."""
-        super().build((None, *input_shape[1:]))
 
     def _inputs(self, x: ArrayLike) -> NDArray:
         x = self._array(x)
@@ -799,11 +987,10 @@ class Sequential(Model):
         return x
 
     def _forward(self, x: NDArray, training: bool, mask: NDArray | None) -> NDArray:
-        training = training and self.trainable
         for layer in self.layers:
             y = layer.forward(x, training, mask)
             x, mask = y, layer.compute_mask(x, mask)
-        self._mask, self.cache = mask, True
+        self._mask = mask
         return x
 
     def _backward(self, grad: NDArray) -> NDArray | None:
@@ -822,6 +1009,9 @@ class Sequential(Model):
     def _n_inputs(self) -> int:
         return 1
 
+    def _n_outputs(self) -> int:
+        return 1
+
     def _first_layers(self) -> list[Layer]:
         first = self.layers[0]
         return first._first_layers() if isinstance(first, Model) else [first]
@@ -832,14 +1022,15 @@ class Sequential(Model):
         return [self.layers[-1].name]
 
     def _rows(self) -> list[tuple[Layer, Any]]:
-        if not self.built:
-            raise ValueError(f"{self.name} is not built yet: give it an Input, or data")
-        return [(layer, self._shape_before(self.input_shape, i + 1)) for i, layer in enumerate(self.layers)]
+        self._need_weights()
+        return [(layer, self._shape_before(self.input_shape, i + 1))
+                for i, layer in enumerate(self.layers)]
 
     def get_config(self) -> dict:
         """What makes a network like this one; layers described by class and settings."""
-        return {"layers": [serialize_layer(layer) for layer in self.layers], "input_shape": self.input_shape,
-                "dtype": self.dtype, "name": self.name, "trainable": self.trainable}
+        return {"layers": [serialize_layer(layer) for layer in self.layers],
+                "input_shape": self.input_shape, "dtype": self.dtype, "name": self.name,
+                "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: dict) -> Sequential:
@@ -852,15 +1043,17 @@ class Sequential(Model):
             model.trainable = False
         return model
 
+# %% ../../nbs/nn/network.ipynb #a1fb9aea
+def _no_layer_twice(layers: Sequence[Layer], owner: str) -> None:
+    """Refuse a layer that stands twice, be it inside another."""
+    seen: set[int] = set()
+    for layer in (inner for layer in layers for inner in layer.flatten_layers()):
+        if id(layer) in seen:
+            raise ValueError(f"{owner}: the layer {layer.name} stands in it twice; to share a layer "
+                             "call it twice in a Network")
+        seen.add(id(layer))
 
-def _fresh_name(name: str, taken: set[str]) -> str:
-    return next(f"{name}_{i}" for i in range(1, len(taken) + 2) if f"{name}_{i}" not in taken)
-
-
-def _fits(shape: tuple, expected: tuple) -> bool:
-    return len(shape) == len(expected) and all(b is None or a is None or a == b for a, b in zip(shape[1:], expected[1:]))
-
-# %% ../../nbs/nn/network.ipynb #1bf73793
+# %% ../../nbs/nn/network.ipynb #cb1d8023
 class Symbol:
     """The promise of an array: its shape, and the call that will make it.
 
@@ -886,7 +1079,8 @@ class Symbol:
     <Symbol (None, 4)>
     """
 
-    def __init__(self, shape: tuple, node: Node | None = None, index: int = 0, name: str | None = None) -> None:
+    def __init__(self, shape: tuple, node: Node | None = None, index: int = 0,
+                 name: str | None = None) -> None:
         self.shape, self.node, self.index, self.name = tuple(shape), node, index, name
 
     def add_node(self, layer: Layer, x, **kwargs) -> Symbol | list[Symbol]:
@@ -909,6 +1103,13 @@ class Node:
     kwargs : dict
         Further arguments of the call; `initial_state` may hold symbols.
 
+    Raises
+    ------
+    TypeError
+        If arrays stand among the symbols.
+    ValueError
+        If the layer cannot take inputs of these shapes.
+
     Notes
     -----
     Use when you walk through the graph of a `Network`: its `nodes` are in the order of computation.
@@ -924,16 +1125,16 @@ class Node:
     def __init__(self, layer: Layer, x, kwargs: dict) -> None:
         self.layer, self.several = layer, isinstance(x, (list, tuple))
         self.inputs: list[Symbol] = list(x) if self.several else [x]
-        states = kwargs.pop("initial_state", None) or []
-        self.states: list[Symbol] = list(states) if isinstance(states, (list, tuple)) else [states]
-        self.kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        self.states: list[Symbol] = _listed(kwargs.pop("initial_state", []))
+        self.kwargs = kwargs
         for s in self.inputs + self.states:
             if not isinstance(s, Symbol):
-                raise TypeError(f"{layer.name}: arrays and symbols do not mix, got {type(s).__name__}")
-        shape = self.shape
+                raise TypeError(f"{layer.name}: arrays and symbols do not mix, "
+                                f"got {type(s).__name__}")
         if layer.built:
-            layer._check(shape)
-        out = layer.compute_output_shape(shape)
+            layer._check(self.shape)
+        out = layer.compute_output_shape(self.shape)
         self.outputs = [Symbol(s, self, i) for i, s in enumerate(_shapes(out))]
         self.result = self.outputs if isinstance(out, list) else self.outputs[0]
 
@@ -942,7 +1143,7 @@ class Node:
         """The shape of the input, or the list of shapes."""
         return [s.shape for s in self.inputs] if self.several else self.inputs[0].shape
 
-
+# %% ../../nbs/nn/network.ipynb #f90a7ddf
 def Input(shape: Sequence[int | None], *, name: str | None = None) -> Symbol:
     """Where data enter a network.
 
@@ -961,7 +1162,7 @@ def Input(shape: Sequence[int | None], *, name: str | None = None) -> Symbol:
     Raises
     ------
     ValueError
-        If a size is below 1.
+        If a size is no whole number of at least 1.
 
     Notes
     -----
@@ -974,20 +1175,20 @@ def Input(shape: Sequence[int | None], *, name: str | None = None) -> Symbol:
     (None, 28, 28, 1)
     """
     shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if any(n is not None and n < 1 for n in shape):
-        raise ValueError(f"sizes must be at least 1, or None where open, got {shape}")
-    return Symbol((None, *shape), name=name)
+    return Symbol((None, *(n if n is None else _at_least(n, 1, "a size") for n in shape)), name=name)
 
-# %% ../../nbs/nn/network.ipynb #a1fb9aea
+# %% ../../nbs/nn/network.ipynb #5e49c15c
 class Network(Model):
     r"""A network of layers with branches: several inputs, several outputs, shared layers.
 
-    .. math:: \bar x = \sum_{\text{uses } i} \Big(\frac{\partial y_i}{\partial x}\Big)^{\!\top} \bar y_i
+    .. math:: \bar x = \sum_{\text{uses } i}
+              \Big(\frac{\partial y_i}{\partial x}\Big)^{\!\top} \bar y_i
 
     Parameters
     ----------
     inputs, outputs : Symbol or list of Symbol
-        Where data enter, and what comes out; everything between is found by going back from the outputs.
+        Where data enter, and what comes out; everything between is found by going back from the
+        outputs.
     seed : int or Generator, optional
         Source of all randomness.
     dtype : dtype
@@ -1002,8 +1203,11 @@ class Network(Model):
 
     Raises
     ------
+    TypeError
+        If inputs or outputs are no symbols.
     ValueError
-        If an output does not follow from the inputs, an input is not used, or the graph has a cycle.
+        If an output does not follow from the inputs, an input is not used, the graph has a cycle,
+        or a layer is called on inputs of two kinds.
 
     Notes
     -----
@@ -1024,28 +1228,29 @@ class Network(Model):
     """
 
     def __init__(self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol], *,
-                 seed: int | np.random.Generator | None = None, dtype: DTypeLike = "float32", **kwargs) -> None:
+                 seed: int | np.random.Generator | None = None, dtype: DTypeLike = "float32",
+                 **kwargs) -> None:
         super().__init__(seed=seed, dtype=dtype, **kwargs)
         self._single = not isinstance(outputs, (list, tuple))
         self.inputs, self.outputs = _listed(inputs), _listed(outputs)
         if not all(isinstance(s, Symbol) for s in self.inputs + self.outputs):
-            raise TypeError(f"{self.name}: inputs and outputs must be symbols, made by Input and by calling layers on them")
+            raise TypeError(f"{self.name}: inputs and outputs must be symbols, made by Input and "
+                            "by calling layers on them")
         self.nodes = self._sort()
-        calls: dict[int, int] = {}
-        for node in self.nodes:
-            calls[id(node.layer)] = calls.get(id(node.layer), 0) + 1
+        calls = Counter(id(node.layer) for node in self.nodes)
         self._shared = {key for key, n in calls.items() if n > 1}
-        self.layers = list({id(node.layer): node.layer for node in self.nodes}.values())
+        layers = list({id(node.layer): node.layer for node in self.nodes}.values())
+        _no_layer_twice(layers, self.name)
         taken: set[str] = set()
-        for layer in self.layers:
+        for layer in layers:
             self._adopt(layer)
-            if layer.name in taken:
-                layer.name = _fresh_name(layer.name, taken)
+            layer.name = _fresh_name(layer.name, taken)
             taken.add(layer.name)
+        self.layers = layers
         self.build([s.shape for s in self.inputs] if len(self.inputs) > 1 else self.inputs[0].shape)
 
     def _sort(self) -> list[Node]:
-        """The nodes, each behind those it needs."""
+        """The nodes, each behind those it needs: depth first, from the outputs back."""
         order, state, known = [], {}, {id(s) for s in self.inputs}
         stack = [(s, False) for s in reversed(self.outputs)]
         while stack:
@@ -1053,117 +1258,122 @@ class Network(Model):
             if id(symbol) in known:
                 continue
             if symbol.node is None:
-                raise ValueError(f"{self.name}: the graph needs an input of shape {symbol.shape} that is not among the inputs")
+                raise ValueError(f"{self.name}: the graph needs an input of shape {symbol.shape} "
+                                 "that is not among the inputs")
             key = id(symbol.node)
             if done:
                 state[key] = "done"
                 order.append(symbol.node)
                 known |= {id(s) for s in symbol.node.outputs}
             elif state.get(key) == "open":
-                raise ValueError(f"{self.name}: the graph has a cycle through the layer {symbol.node.layer.name}")
+                raise ValueError(f"{self.name}: the graph has a cycle through the layer "
+                                 f"{symbol.node.layer.name}")
             elif state.get(key) is None:
                 state[key] = "open"
-                stack += [(symbol, True), *((s, False) for s in reversed(symbol.node.inputs + symbol.node.states))]
-        used = {id(s) for node in order for s in node.inputs + node.states} | {id(s) for s in self.outputs}
+                needed = symbol.node.inputs + symbol.node.states
+                stack += [(symbol, True), *((s, False) for s in reversed(needed))]
+        used = {id(s) for node in order for s in node.inputs + node.states}
         for s in self.inputs:
-            if id(s) not in used:
+            if id(s) not in used | {id(s) for s in self.outputs}:
                 raise ValueError(f"{self.name}: no output depends on the input of shape {s.shape}")
         return order
 
     def _check(self, shape) -> None:
-        for got, symbol in zip(_shapes(shape), self.inputs, strict=True):
+        shapes = _shapes(shape)
+        if len(shapes) != len(self.inputs):
+            raise ValueError(f"{self.name}: expected {len(self.inputs)} inputs, got {len(shapes)}")
+        for got, symbol in zip(shapes, self.inputs):
             if not _fits(got, symbol.shape):
-                raise ValueError(f"{self.name}: expected an input of shape {symbol.shape}, got {tuple(got)}")
+                raise ValueError(f"{self.name}: expected an input of shape {symbol.shape}, "
+                                 f"got {tuple(got)}")
 
     def _build(self, shape) -> None:
         for node in self.nodes:
             node.layer.build(node.shape)
-
-    def _inputs(self, x) -> list[NDArray]:
-        arrays = [self._array(a) for a in _listed(x, self._n_inputs())]
-        if len(arrays) != len(self.inputs):
-            raise ValueError(f"{self.name}: expected {len(self.inputs)} inputs, got {len(arrays)}")
-        self._check([a.shape for a in arrays])
-        return arrays
+            node.layer._check(node.shape)             # a shared layer meets its later inputs
 
     def forward(self, x, training: bool = False, mask=None):
         """Compute the output, or the list of outputs."""
-        arrays = self._inputs(x)
+        arrays = [self._array(a) for a in _listed(x, len(self.inputs))]
+        self._check([a.shape for a in arrays])
         y = self._forward(arrays, bool(training), mask)
-        self.output_shape = [a.shape for a in y]
         return y[0] if self._single else y
 
-    def _forward(self, x: list[NDArray], training: bool, mask) -> list[NDArray]:
-        training = training and self.trainable
-        values = {id(s): a for s, a in zip(self.inputs, x)}
-        masks = {id(s): m for s, m in zip(self.inputs, _listed(mask) + [None] * len(x))}
+    def _forward(self, x, training: bool, mask) -> list[NDArray]:
+        values = dict(zip(map(id, self.inputs), _listed(x, len(self.inputs))))
+        masks = dict(zip(map(id, self.inputs), _listed(mask)))
         kept = {}
         for node in self.nodes:
-            layer, args = node.layer, [values[id(s)] for s in node.inputs]
-            given = [masks[id(s)] for s in node.inputs]
-            if all(m is None for m in given):
-                given = None
-            states = {"initial_state": [values[id(s)] for s in node.states]} if node.states else {}
-            args, given = (args, given) if node.several else (args[0], given and given[0])
-            y = layer.forward(args, training, given, **node.kwargs, **states)
-            out_mask = layer.compute_mask(args, given)
-            for i, (s, value) in enumerate(zip(node.outputs, _listed(y) if isinstance(node.result, list) else [y])):
-                values[id(s)] = value
-                masks[id(s)] = (out_mask[i] if isinstance(out_mask, list) else out_mask if i == 0 else None)
-            if id(layer) in self._shared:
-                kept[id(node)] = [(inner, inner.cache, inner.output_shape) for inner in layer.flatten_layers()]
-        self.cache = kept
-        self._mask = [masks[id(s)] for s in self.outputs]
-        if self._single:
-            self._mask = self._mask[0]
-        return [values[id(s)] for s in self.outputs]
+            layer = node.layer
+            args = [values[id(s)] for s in node.inputs]
+            given = [masks.get(id(s)) for s in node.inputs]
+            given = None if all(m is None for m in given) else given if node.several else given[0]
+            args = args if node.several else args[0]
+            states = [values[id(s)] for s in node.states]
+            options = {"training": training, "mask": given, **node.kwargs}
+            y = layer.forward(args, **options, **({"initial_state": states} if states else {}))
+            out = layer.compute_mask(args, given)
+            values |= zip(map(id, node.outputs), y if isinstance(node.result, list) else [y])
+            masks |= zip(map(id, node.outputs), out if isinstance(out, list) else [out])
+            if id(layer) in self._shared:             # the next call would overwrite its cache
+                kept[id(node)] = [(inner, inner.cache, inner.output_shape)
+                                  for inner in layer.flatten_layers()]
+        y, self._mask = ([found.get(id(s)) for s in self.outputs] for found in (values, masks))
+        self._mask = self._mask[0] if self._single else self._mask
+        self.cache, self.output_shape = kept, [a.shape for a in y]
+        return y
 
     def backward(self, grad):
-        """From the gradients of the outputs: fill `gradients`, return the gradients of the inputs."""
+        """From the gradients of the outputs: fill `gradients`, return those of the inputs."""
         if self.cache is None:
             raise RuntimeError(f"{self.name}: backward needs a forward pass first")
+        grads = [g if g is None else np.asarray(g, self.dtype)
+                 for g in _listed(grad, len(self.outputs))]
+        got = [g if g is None else g.shape for g in grads]
+        if len(got) != len(self.outputs) or any(g not in (None, s)
+                                                for g, s in zip(got, self.output_shape)):
+            raise ValueError(f"{self.name}: expected gradients of shapes {self.output_shape}, "
+                             f"got {got}")
+        return self._backward(grads)
+
+    def _backward(self, grad):
         grads: dict[int, NDArray] = {}
-        for s, g, shape in zip(self.outputs, _listed(grad, len(self.outputs)), self.output_shape, strict=True):
-            if g is not None:
-                g = np.asarray(g, self.dtype)
-                if g.shape != shape:
-                    raise ValueError(f"{self.name}: expected a gradient of shape {shape}, got {g.shape}")
-                _accumulate(grads, s, g)
+        for s, g in zip(self.outputs, _listed(grad, len(self.outputs))):
+            _accumulate(grads, s, g)
         met: set[int] = set()
         for node in reversed(self.nodes):
             layer, arriving = node.layer, [grads.pop(id(s), None) for s in node.outputs]
-            earlier = [g.copy() for g in layer.gradients] if id(layer) in met else None
-            if id(layer) in self._shared:
-                for inner, cache, shape in self.cache[id(node)]:
-                    inner.cache, inner.output_shape = cache, shape
-            if all(g is None for g in arriving):
-                for g in layer.gradients if earlier is None else ():
-                    g[...] = 0
-            else:
+            earlier = [g.copy() for g in layer.gradients] if id(layer) in met else []
+            for inner, cache, shape in self.cache.get(id(node), ()):
+                inner.cache, inner.output_shape = cache, shape
+            if any(g is not None for g in arriving):
                 self._pass_back(node, arriving, grads)
-                for g, before in zip(layer.gradients, earlier or ()):
-                    g += before
+                for g, before in zip(layer.gradients, earlier):
+                    g += before                       # a shared layer: the uses add up
+            elif id(layer) not in met:
+                for g in layer.gradients:             # no output in use depends on this call
+                    g[...] = 0
             met.add(id(layer))
         found = [grads.get(id(s)) for s in self.inputs]
         return found if len(found) > 1 else found[0]
 
-    def _pass_back(self, node: Node, arriving: list[NDArray | None], grads: dict[int, NDArray]) -> None:
+    def _pass_back(self, node: Node, arriving: list[NDArray | None],
+                   grads: dict[int, NDArray]) -> None:
         """The backward pass of one call; the gradients of its inputs are added up."""
         layer = node.layer
-        if isinstance(node.result, list):                     # several outputs: a sequence and its states
+        if isinstance(node.result, list):             # several outputs: a sequence and its states
             gx = layer.backward(arriving[0], arriving[1:])
         else:
             gx = layer.backward(arriving[0])
         for s, g in zip(node.inputs, gx if node.several else [gx]):
-            if g is not None:
-                _accumulate(grads, s, g)
+            _accumulate(grads, s, g)
         if node.states:
             for s, g in zip(node.states, _listed(layer.grad_initial_state)):
                 _accumulate(grads, s, g)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output, or the list of shapes, for inputs of this shape."""
-        shapes = {id(s): tuple(given) for s, given in zip(self.inputs, _shapes(input_shape), strict=True)}
+        shapes = {id(s): tuple(given) for s, given in zip(self.inputs, _shapes(input_shape))}
         for node in self.nodes:
             given = [shapes[id(s)] for s in node.inputs]
             out = node.layer.compute_output_shape(given if node.several else given[0])
@@ -1178,21 +1388,34 @@ class Network(Model):
     def _n_inputs(self) -> int:
         return len(self.inputs)
 
+    def _n_outputs(self) -> int:
+        return len(self.outputs)
+
     def _first_layers(self) -> list[Layer]:
         given, firsts = {id(s) for s in self.inputs}, []
         for node in self.nodes:
-            lone = id(node.layer) not in self._shared and not node.states and {id(s) for s in node.inputs} <= given
-            if lone:
-                firsts += node.layer._first_layers() if isinstance(node.layer, Model) else [node.layer]
+            once = id(node.layer) not in self._shared and not node.states
+            if once and {id(s) for s in node.inputs} <= given:
+                inside = isinstance(node.layer, Model)
+                firsts += node.layer._first_layers() if inside else [node.layer]
         return firsts
 
     @property
     def output_names(self) -> list[str]:
         """The names of the outputs, for the logs: those of the layers they come from."""
-        return [s.node.layer.name for s in self.outputs]
+        names: list[str] = []
+        for s in self.outputs:
+            name = s.node.layer.name if s.node else s.name or "input"
+            names.append(_fresh_name(name, names))
+        return names
 
     def _rows(self) -> list[tuple[Layer, Any]]:
-        return [(node.layer, node.outputs[0].shape) for node in self.nodes]
+        rows, met = [], set()
+        for node in self.nodes:
+            if id(node.layer) not in met:             # a shared layer counts once
+                rows.append((node.layer, node.outputs[0].shape))
+            met.add(id(node.layer))
+        return rows
 
     def get_config(self) -> dict:
         """What makes a network like this one: layers, and the calls that connect them."""
@@ -1200,11 +1423,13 @@ class Network(Model):
         number = {id(s): ["input", i] for i, s in enumerate(self.inputs)}
         for i, node in enumerate(self.nodes):
             number |= {id(s): [i, j] for j, s in enumerate(node.outputs)}
-        nodes = [{"layer": place[id(node.layer)], "several": node.several, "inputs": [number[id(s)] for s in node.inputs],
-                  "states": [number[id(s)] for s in node.states], "kwargs": node.kwargs} for node in self.nodes]
+        nodes = [{"layer": place[id(node.layer)], "several": node.several, "kwargs": node.kwargs,
+                  "inputs": [number[id(s)] for s in node.inputs],
+                  "states": [number[id(s)] for s in node.states]} for node in self.nodes]
         return {"layers": [serialize_layer(layer) for layer in self.layers], "nodes": nodes,
-                "inputs": [[*s.shape[1:]] for s in self.inputs], "outputs": [number[id(s)] for s in self.outputs],
-                "single": self._single, "dtype": self.dtype, "name": self.name, "trainable": self.trainable}
+                "inputs": [[*s.shape[1:]] for s in self.inputs],
+                "outputs": [number[id(s)] for s in self.outputs], "single": self._single,
+                "dtype": self.dtype, "name": self.name, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: dict) -> Network:
@@ -1212,47 +1437,48 @@ class Network(Model):
         layers, made = [deserialize_layer(layer) for layer in config["layers"]], []
         inputs = [Input(shape) for shape in config["inputs"]]
 
-        def find(reference: list) -> Symbol:
-            return inputs[reference[1]] if reference[0] == "input" else made[reference[0]].outputs[reference[1]]
+        def find(place: list) -> Symbol:
+            return inputs[place[1]] if place[0] == "input" else made[place[0]].outputs[place[1]]
 
         for node in config["nodes"]:
             x, states = [find(r) for r in node["inputs"]], [find(r) for r in node["states"]]
-            kwargs = {**node["kwargs"], "initial_state": states}
-            made.append(Node(layers[node["layer"]], x if node["several"] else x[0], kwargs))
+            made.append(Node(layers[node["layer"]], x if node["several"] else x[0],
+                             {**node["kwargs"], "initial_state": states}))
         outputs = [find(r) for r in config["outputs"]]
-        net = cls(inputs, outputs[0] if config["single"] else outputs, dtype=config["dtype"], name=config["name"])
+        net = cls(inputs, outputs[0] if config["single"] else outputs, dtype=config["dtype"],
+                  name=config["name"])
         if not config.get("trainable", True):
             net.trainable = False
         return net
 
+# %% ../../nbs/nn/network.ipynb #644a179f
+def _accumulate(grads: dict[int, NDArray], symbol: Symbol, grad: NDArray | None) -> None:
+    """Add a gradient to what has come back to this symbol so far."""
+    if grad is not None:
+        key = id(symbol)
+        grads[key] = grads[key] + grad if key in grads else grad
 
-def _accumulate(grads: dict[int, NDArray], symbol: Symbol, grad: NDArray) -> None:
-    grads[id(symbol)] = grads[id(symbol)] + grad if id(symbol) in grads else grad
-
-# %% ../../nbs/nn/network.ipynb #cb1d8023
+# %% ../../nbs/nn/network.ipynb #8712fdf8
 FORMAT = 1
 
 
-def _numbered(weights: Sequence[NDArray]) -> dict[str, NDArray]:
-    return {f"weight_{i:05}": w for i, w in enumerate(weights)}
-
-
 def _write(path: str | Path, description: dict, arrays: dict[str, NDArray]) -> None:
-    """One file, first under another name beside it, then moved in place: an old file is never half overwritten."""
+    """First a new file beside it, then moved in place: an old file is never half overwritten."""
     try:
         text = json.dumps({"mlcheat": FORMAT, **description}, allow_nan=False)
     except TypeError as error:
-        raise ValueError(f"a function of your own cannot be saved ({error}); save_weights keeps the weights") from None
+        raise ValueError(f"a function of your own cannot be saved ({error}); "
+                         "save_weights keeps the weights") from None
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with draft.open("xb") as file:
             np.savez(file, description=np.frombuffer(text.encode(), np.uint8), **arrays)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
+            os.fsync(file.fileno())                   # on the disk before the old one goes
+        os.replace(draft, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
 
 
@@ -1260,34 +1486,71 @@ def _read(path: str | Path) -> tuple[dict, dict[str, NDArray]]:
     """Description and arrays of a file; everything that is not one of ours is refused."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise ValueError("it holds one array")
             arrays = {name: file[name] for name in file.files}
         description = json.loads(bytes(arrays.pop("description")).decode())
         version = description["mlcheat"]
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no file saved by mlcheat, or it is damaged: {error}") from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+            zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, error) from None
     if version != FORMAT:
-        raise ValueError(f"{path} has format {version}, this version of mlcheat reads format {FORMAT}")
+        raise ValueError(f"{path} has format {version}; this version of mlcheat reads format {FORMAT}")
     return description, arrays
 
 
+def _damaged(path: str | Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is no file saved by mlcheat, or it is damaged: {error!r}")
+
+
+def _numbered(weights: Sequence[NDArray]) -> dict[str, NDArray]:
+    return {f"weight_{i:05}": w for i, w in enumerate(weights)}
+
+
+def _weights_of(arrays: Mapping[str, NDArray]) -> list[NDArray]:
+    return [arrays[name] for name in sorted(arrays) if name.startswith("weight_")]
+
+# %% ../../nbs/nn/network.ipynb #8ac36409
 def _describe_training(model: Model) -> dict | None:
     """Loss, metrics and optimizer as JSON can hold them; None before `compile`."""
     if model.optimizer is None:
         return None
-    named = [[name for name, function in part] for part in model.metrics]
-    weighted = [[name for name, function in part] for part in model.weighted_metrics]
-    for part in (*model.metrics, *model.weighted_metrics):
-        for name, function in part:
-            if METRICS.get(name, accuracy if name in ("accuracy", "acc") else None) is not function:
-                raise ValueError(f"the metric {name} is a function of your own and cannot be saved; save_weights keeps the weights")
-    losses = [None if loss is None else {"class_name": type(loss).__name__, "fn": loss.fn.__name__, "config": loss.get_config()}
-              for loss in model.losses]
-    return {"losses": losses, "loss_weights": model.loss_weights, "metrics": named, "weighted_metrics": weighted,
-            "optimizer": {"class_name": type(model.optimizer).__name__, "config": model.optimizer.get_config()}}
+    for name, function in (pair for part in model.metrics + model.weighted_metrics for pair in part):
+        known = _metric(name)
+        if known is not function and getattr(known, "k", None) != getattr(function, "k", 0):
+            raise ValueError(f"the metric {name} is a function of your own and cannot be saved; "
+                             "save_weights keeps the weights")
+    losses = [None if loss is None else {"class_name": type(loss).__name__, "fn": loss.fn.__name__,
+                                         "config": loss.get_config()} for loss in model.losses]
+    known = [Loss if one is None else getattr(library, one["class_name"], None) for one in losses]
+    own = [a for a, b in zip(model.losses, known) if a is not None and type(a) is not b]
+    kind = type(model.optimizer)
+    if own or OPTIMIZERS.get(kind.__name__.lower()) is not kind:
+        raise ValueError(f"{type(own[0]).__name__ if own else kind.__name__} is a class of your own "
+                         "and cannot be saved; save_weights keeps the weights")
+    metrics, weighted = ([[name for name, _ in part] for part in parts]
+                         for parts in (model.metrics, model.weighted_metrics))
+    return {"losses": losses, "loss_weights": model.loss_weights, "metrics": metrics,
+            "weighted_metrics": weighted,
+            "optimizer": {"class_name": kind.__name__, "config": model.optimizer.get_config()}}
+
+
+def _restore_training(model: Model, training: dict, store: dict[str, NDArray]) -> None:
+    """Compile the model as described, and put the optimizer where it stopped."""
+    losses = []
+    for one in training["losses"]:
+        if one is not None:
+            kind = getattr(library, one["class_name"])
+            if not (isinstance(kind, type) and issubclass(kind, Loss)):
+                raise ValueError(f"{one['class_name']} is no loss")
+            one = kind(*([one["fn"]] if kind is Loss else []), **one["config"])
+        losses.append(one)
+    spec, one_output = training["optimizer"], len(losses) == 1
+    optimizer = OPTIMIZERS[spec["class_name"].lower()].from_config(spec["config"])
+    model.compile(optimizer, losses, loss_weights=training["loss_weights"], **{
+        key: training[key][0] if one_output else training[key]
+        for key in ("metrics", "weighted_metrics")})
+    optimizer.load_own_variables(store)
 
 
 def _optimizer_arrays(optimizer: Optimizer | None) -> dict[str, NDArray]:
@@ -1297,8 +1560,42 @@ def _optimizer_arrays(optimizer: Optimizer | None) -> dict[str, NDArray]:
     return {f"optimizer_{name}": a for name, a in store.items()}
 
 
+def _random_states(model: Model) -> dict:
+    """The states of all generators, and which layer draws from which."""
+    layers = model.flatten_layers()
+    found = {id(layer.rng): layer.rng.bit_generator.state for layer in layers}
+    place = {key: i for i, key in enumerate(found)}
+    states = [s if s["bit_generator"] == "PCG64" else None for s in found.values()]
+    return {"states": states, "layers": [place[id(layer.rng)] for layer in layers]}
+
+
+def _restore_random(model: Model, random: dict) -> None:
+    generators = [np.random.default_rng() for _ in random["states"]]
+    for rng, state in zip(generators, random["states"]):
+        if state is not None:
+            rng.bit_generator.state = state
+    for layer, i in zip(model.flatten_layers(), random["layers"], strict=True):
+        layer.rng = generators[i]
+
+
+def _import_layers(config) -> None:
+    """Import the chapters whose layers are named in a configuration."""
+    import mlcheat.nn
+
+    if isinstance(config, dict):
+        classes = [Layer]
+        for cls in classes:                           # the list grows while we walk along it
+            classes += cls.__subclasses__()
+        name = config.get("class_name")
+        if isinstance(name, str) and name not in {cls.__name__ for cls in classes}:
+            getattr(mlcheat.nn, name, None)           # the part imports a chapter at its first use
+        config = list(config.values())
+    for value in config if isinstance(config, list) else ():
+        _import_layers(value)
+
+# %% ../../nbs/nn/network.ipynb #76629e4b
 def load(path: str | Path) -> Sequential | Network:
-    """Read a network that `save` has written: architecture, weights, loss, and the optimizer where it stopped.
+    """Read a network that `save` has written, with its loss and the state of its training.
 
     Parameters
     ----------
@@ -1317,7 +1614,9 @@ def load(path: str | Path) -> Sequential | Network:
 
     Notes
     -----
-    Nothing in the file is executed: it holds arrays and a JSON text.
+    Nothing in the file is executed: it holds arrays and a JSON text. Layers of your own must be
+    imported before.
+
     Use when a network was saved by `save`.
     Avoid when the file came from Keras: `from_keras` converts a Keras model.
 
@@ -1332,39 +1631,32 @@ def load(path: str | Path) -> Sequential | Network:
     >>> bool(np.all(twin.predict([[1.0, 2.0]]) == model.predict([[1.0, 2.0]])))
     True
     """
-    from mlcheat.nn import attention, convolution, normalization, recurrent  # noqa: F401  their classes by name
-
     description, arrays = _read(path)
     if description.get("kind") != "model":
         raise ValueError(f"{path} holds weights alone: make the network and call its load_weights")
-    model = deserialize_layer(description["model"])
-    model.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
-    training = description["compile"]
-    if training is not None:
-        from mlcheat.nn import losses as library
-
-        losses = []
-        for one in training["losses"]:
-            if one is not None and one["class_name"] == "Loss":
-                one = Loss(one["fn"], **one["config"])
-            elif one is not None:
-                one = getattr(library, one["class_name"])(**one["config"])
-            losses.append(one)
-        spec = training["optimizer"]
-        optimizer = OPTIMIZERS[spec["class_name"].lower()].from_config(spec["config"])
-        several = len(losses) > 1
-        model.compile(optimizer, losses if several else losses[0], loss_weights=training["loss_weights"], **{
-            key: training[key] if several else training[key][0] for key in ("metrics", "weighted_metrics")})
-        optimizer.load_own_variables({name.removeprefix("optimizer_"): a for name, a in arrays.items()
-                                      if name.startswith("optimizer_")})
+    try:
+        _import_layers(description["model"])
+        model = deserialize_layer(description["model"])
+        if not isinstance(model, Model):
+            raise ValueError(f"a {type(model).__name__} is no network")
+        model.set_weights(_weights_of(arrays))
+        if description["compile"] is not None:
+            _restore_training(model, description["compile"], {
+                name.removeprefix("optimizer_"): a for name, a in arrays.items()
+                if name.startswith("optimizer_")})
+        _restore_random(model, description["random"])
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise _damaged(path, error) from error
     return model
 
-# %% ../../nbs/nn/network.ipynb #c26ab92b
-def gradient_check(network: Model, x: ArrayLike, y: ArrayLike, *, eps: float = 1e-6, max_entries: int = 200,
-                   training: bool = True, seed: int = 0) -> dict[str, float]:
+# %% ../../nbs/nn/network.ipynb #fb63a808
+def gradient_check(network: Model, x: ArrayLike, y: ArrayLike, *, eps: float = 1e-6,
+                   max_entries: int = 200, training: bool = True,
+                   seed: int = 0) -> dict[str, float]:
     r"""Compare each layer's gradients with central differences.
 
-    .. math:: e = \frac{\lVert g - \tilde g \rVert}{\lVert g \rVert + \lVert \tilde g \rVert}, \qquad
+    .. math:: e = \frac{\lVert g - \tilde g \rVert}{\lVert g \rVert + \lVert \tilde g \rVert},
+              \qquad
               \tilde g_i = \frac{L(\theta_i + \epsilon) - L(\theta_i - \epsilon)}{2 \epsilon}
 
     Parameters
@@ -1387,10 +1679,21 @@ def gradient_check(network: Model, x: ArrayLike, y: ArrayLike, *, eps: float = 1
     dict
         Error of each layer with weights: near 0 when right, near 1 when a sign is wrong.
 
+    Raises
+    ------
+    RuntimeError
+        If the network is not compiled.
+    ValueError
+        If the data do not fit, or `eps` or `max_entries` is not positive.
+
     Notes
     -----
     Use when you have written a layer.
-    Avoid when a kink (ReLU at 0) lies within `eps`: the difference quotient is then wrong, not the gradient.
+    Avoid when a kink (ReLU at 0) lies within `eps`: the difference quotient is then wrong.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, Deep Learning, 2016, section 11.5.
 
     Examples
     --------
@@ -1401,46 +1704,55 @@ def gradient_check(network: Model, x: ArrayLike, y: ArrayLike, *, eps: float = 1
     >>> list(errors), max(errors.values()) < 1e-5
     (['dense', 'dense_1'], True)
     """
-    network.build(np.shape(x) if network._n_inputs() == 1 else [np.shape(a) for a in x])
-    config = network.get_config()
-    twin = type(network).from_config(_in_float64(config))
-    twin.set_weights(network.get_weights())
-    twin.losses, twin.loss_weights = network.losses, network.loss_weights
-    twin.metrics = twin.weighted_metrics = [[] for _ in network.losses]
-    twin.optimizer = network.optimizer
-    batch, start = twin._batch(x, y), twin.get_weights()
+    network._need_compile("gradient_check")
+    if not eps > 0:
+        raise ValueError(f"eps must be above 0, got {eps!r}")
+    network._batch(x, y)                              # builds it, and refuses data that do not fit
+    twin = _in_float64(network)
+    batch, rng = twin._batch(x, y), np.random.default_rng(seed)
 
-    def fix() -> None:
-        for layer in twin.flatten_layers():
+    def loss() -> tuple[float, list]:
+        for layer in twin.flatten_layers():           # the same dropout masks every time
             layer.rng = np.random.default_rng(seed)
+            if hasattr(layer, "reset_states"):
+                layer.reset_states()
+        return twin._compare(batch, training)[:2]
 
-    fix()
-    total, grads, _ = twin._compare(batch, training)
-    twin.backward(grads if len(grads) > 1 else grads[0])
+    grads = loss()[1]
+    twin._backward(grads if len(grads) > 1 else grads[0])
     twin.add_regularization_gradients()
-    rng, errors, largest = np.random.default_rng(seed), {}, 0.0
-    exact = {layer.name: [g.copy() for g in layer.gradients] for layer in twin.layers}
+    parts, norms = {}, [0.0]
     for layer in twin.layers:
-        pairs = [(w, g, i) for w, g in zip(layer.trainable_weights, exact[layer.name]) for i in np.ndindex(w.shape)]
-        if not pairs:
-            continue
-        chosen = [pairs[i] for i in rng.permutation(len(pairs))[:max_entries]]
-        ours, slopes = np.array([g[i] for _, g, i in chosen]), np.empty(len(chosen))
-        for j, (w, _, i) in enumerate(chosen):
+        weights, entries = layer.trainable_weights, []
+        for w, g in zip(weights, layer.gradients):
+            entries += [(w, i, g[i]) for i in np.ndindex(w.shape)]
+        pairs = []
+        for j in rng.permutation(len(entries))[:_at_least(max_entries, 1, "max_entries")]:
+            w, i, slope = entries[j]
             kept, values = w[i], []
             for step in (eps, -eps):
                 w[i] = kept + step
-                fix()
-                values.append(twin._compare(batch, training)[0])
-            w[i], slopes[j] = kept, (values[0] - values[1]) / (2 * eps)
-        twin_norm = np.linalg.norm(ours) + np.linalg.norm(slopes)
-        largest = max(largest, twin_norm)
-        errors[layer.name] = (float(np.linalg.norm(ours - slopes)), float(twin_norm))
-    return {name: gap / max(norm, 1e-6 * largest, 1e-12) for name, (gap, norm) in errors.items()}
+                values.append(loss()[0])
+            w[i] = kept
+            pairs.append((slope, (values[0] - values[1]) / (2 * eps)))
+        if pairs:
+            ours, differences = np.array(pairs).T
+            norms.append(np.linalg.norm(ours) + np.linalg.norm(differences))
+            parts[layer.name] = float(np.linalg.norm(ours - differences)), float(norms[-1])
+    # a layer without influence, as a bias before batch normalisation, is measured by the others
+    return {name: gap / max(norm, 1e-6 * max(norms), 1e-12) for name, (gap, norm) in parts.items()}
 
+# %% ../../nbs/nn/network.ipynb #0f23032b
+def _in_float64(network: Model) -> Model:
+    """A copy of a compiled network in double precision."""
+    def change(config):
+        if isinstance(config, dict):
+            return {k: "float64" if k == "dtype" else change(v) for k, v in config.items()}
+        return [change(v) for v in config] if isinstance(config, (list, tuple)) else config
 
-def _in_float64(config):
-    """A configuration with every dtype set to float64."""
-    if isinstance(config, dict):
-        return {k: "float64" if k == "dtype" and isinstance(v, str) else _in_float64(v) for k, v in config.items()}
-    return [_in_float64(v) for v in config] if isinstance(config, (list, tuple)) else config
+    twin = type(network).from_config(change(network.get_config()))
+    twin.set_weights(network.get_weights())
+    names = ("losses", "loss_weights", "metrics", "weighted_metrics", "optimizer")
+    for name in names:
+        setattr(twin, name, getattr(network, name))
+    return twin

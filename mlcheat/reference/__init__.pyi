@@ -9,3 +9,14 @@ from .notation import clashes as clashes
 from .notation import lookup as lookup
 from .notation import Symbol as Symbol
 from .notation import table as table
+from .datasets import find_datasets as find_datasets
+from .libraries import find_libraries as find_libraries
+from .papers import find_papers as find_papers
+from .other_content import find_content as find_content
+from .other_content import reading_paths as reading_paths
+from .catalogues import Entry as Entry
+from .catalogues import find_entries as find_entries
+from .catalogues import problems as problems
+from .catalogues import read_catalogue as read_catalogue
+from .catalogues import STATUSES as STATUSES
+from .catalogues import Table as Table

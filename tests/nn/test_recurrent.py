@@ -203,10 +203,9 @@ def test_bidirectional_with_a_layer_of_its_own_for_the_way_back():
     import keras
 
     x = rng.normal(size=(2, 5, 3)).astype(np.float32)
-    make = lambda m: (m.GRU(2, return_sequences=True), m.LSTM(2, return_sequences=True, go_backwards=True))  # noqa: E731
-    mine, yours = make(__import__("mlcheat.nn.recurrent", fromlist=["GRU"])), make(keras.layers)
-    keras_and_ours(Bidirectional(mine[0], "sum", backward_layer=mine[1]),
-                   keras.layers.Bidirectional(yours[0], "sum", backward_layer=yours[1]), x)
+    k, back = keras.layers, {"return_sequences": True, "go_backwards": True}
+    keras_and_ours(Bidirectional(GRU(2, return_sequences=True), "sum", backward_layer=LSTM(2, **back)),
+                   k.Bidirectional(k.GRU(2, return_sequences=True), "sum", backward_layer=k.LSTM(2, **back)), x)
     with pytest.raises(ValueError, match="differ in go_backwards"):
         Bidirectional(GRU(2), backward_layer=GRU(2))
     with pytest.raises(ValueError, match="agree in return_sequences"):
@@ -536,7 +535,7 @@ def test_cell_memory_over_fifty_steps():
         layer = LSTM(1, dtype="float64", return_state=True)
         layer.build((None, 50, 1))
         layer.set_weights([np.zeros((1, 4)), np.zeros((1, 4)), [0, bias, 0, 0]])
-        c = layer(np.zeros((1, 50, 1)), initial_state=[[[0.0]], [[1.0]]][:0] or [np.zeros((1, 1)), np.ones((1, 1))])[2]
+        c = layer(np.zeros((1, 50, 1)), initial_state=[np.zeros((1, 1)), np.ones((1, 1))])[2]
         np.testing.assert_allclose(c, expected, rtol=1e-12)
     assert np.isclose(0.5**50, 8.9e-16, rtol=0.01) and np.isclose((1 / (1 + np.exp(-1))) ** 50, 1.58e-7, rtol=0.01)
 
@@ -657,7 +656,7 @@ def test_gradients_of_states_alone():
 def test_configs_make_equal_layers():
     x = rng.normal(size=(2, 4, 3))
     layers = [make(dtype="float64", seed=0) for make in MAKERS]
-    layers += [LSTM(2, kernel_regularizer=L2(0.1), activation=np.tanh if False else "relu", name="memory"), Masking(2.0),
+    layers += [LSTM(2, kernel_regularizer=L2(0.1), activation="relu", name="memory"), Masking(2.0),
                Bidirectional(LSTM(2, name="reader"), None, name="both")]
     for layer in layers:
         text = json.dumps(serialize_layer(layer))
