@@ -169,6 +169,54 @@ def test_a_slider_moves(browser):
     page.close()
 
 
+def test_a_catalogue_is_searched_filtered_and_sorted(browser):
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + "reference/libraries.html")
+    bar, shown = page.locator(".catalogue-bar"), page.locator(".catalogue tbody tr:not([hidden])")
+    everything = shown.count()
+    assert everything > 678 and bar.locator("output").inner_text() == f"{everything} of {everything} entries"
+    bar.locator("input[type=search]").fill("gradient boosting")
+    some = shown.count()
+    assert 3 <= some < 40 and "boosting" in shown.first.inner_text().lower()
+    bar.get_by_label("Language").select_option("R")
+    assert 1 <= shown.count() < some and all(row.locator("td").nth(1).inner_text() == "R" for row in shown.all())
+    bar.locator("input[type=search]").fill("")
+    bar.get_by_label("Language").select_option("")
+    bar.get_by_label("start here only").check()
+    assert 25 <= shown.count() < 80 and all("\u2605" in row.inner_text() for row in shown.all())
+    bar.get_by_label("start here only").uncheck()
+    head = page.locator(".catalogue thead th").first
+    head.locator("button").press("Enter")                              # the keyboard sorts
+    names = [row.locator("td").first.inner_text().strip(" \u2605").casefold() for row in shown.all()[:20]]
+    assert head.get_attribute("aria-sort") == "ascending" and names[0] < names[-1]
+    page.close()
+
+
+def test_a_large_catalogue_is_interactive_within_a_second(browser):
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + "reference/libraries.html")
+    spent = page.evaluate("""() => {
+        const start = performance.now();
+        const search = document.querySelector(".catalogue-bar input[type=search]");
+        for (const word of ["python", "r", "networks", ""]) { search.value = word; search.dispatchEvent(new Event("input")); }
+        document.querySelector(".catalogue-sort").click();
+        return performance.now() - start; }""")
+    ready = page.evaluate("performance.timing.domContentLoadedEventEnd - performance.timing.responseEnd")
+    assert spent < 1000 and ready < 3000, (spent, ready)               # 0.1 s and 0.4 s as measured
+    page.close()
+
+
+def test_a_catalogue_can_be_read_without_script(browser):
+    chromium, address = browser
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address + "reference/datasets.html")
+    assert page.locator(".catalogue tbody tr").count() > 437 and page.locator(".catalogue-bar").count() == 0
+    context.close()
+
+
 @pytest.mark.parametrize("word, page_name", [("sigmoid", "nn/activations.html"), ("gradient", "gradient_descent.html")])
 def test_search_finds(browser, word, page_name):
     chromium, address = browser

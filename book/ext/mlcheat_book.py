@@ -163,6 +163,8 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 cell["source"] = shorten_docstrings(cell["source"])
                 tags.append("export")
             for output in cell["outputs"]:
+                if shown := output.get("data", {}).get("text/markdown"):
+                    output["data"]["text/markdown"] = unlink_planned(chapter, "".join(shown))
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}

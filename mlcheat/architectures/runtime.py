@@ -23,11 +23,70 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ..nn.keras_bridge import from_keras
 from ..nn.network import Network, Sequential
 
 # %% auto #0
-__all__ = ['seeds', 'pipeline', 'History', 'checkpoint', 'supervised', 'Runtime', 'Timing', 'time_call', 'parameter_count',
-           'layer_table', 'to_numpy', 'max_difference', 'torch_equivalents']
+__all__ = ['parameter_count', 'layer_table', 'seeds', 'pipeline', 'Timing', 'time_call', 'History', 'checkpoint', 'supervised',
+           'Runtime', 'to_numpy', 'max_difference', 'torch_equivalents']
+
+# %% ../../nbs/architectures/runtime.ipynb #7cfb0031
+def parameter_count(model: keras.Model) -> tuple[int, int]:
+    """Numbers that training moves, and numbers it only keeps (moving averages).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built.
+
+    Returns
+    -------
+    trainable, other : int
+        The states of random generators are not counted.
+
+    Notes
+    -----
+    Use when you compare the sizes of models.
+    Avoid when memory is the question: Adam keeps two more numbers for every trainable one.
+
+    Examples
+    --------
+    >>> parameter_count(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]))
+    (12, 4)
+    """
+    count = lambda weights: sum(int(np.prod(w.shape)) for w in weights)  # noqa: E731
+    return count(model.trainable_weights), count(model.non_trainable_weights)
+
+
+def layer_table(model: keras.Model) -> list[dict[str, Any]]:
+    """One row a layer: name, kind, output shape, trainable and other numbers.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built; a model inside a model is one row.
+
+    Returns
+    -------
+    list of dict
+        With the keys layer, kind, output, trainable, other.
+
+    Notes
+    -----
+    Use when a model's shapes should stand in a table: `table([row.values() for row in layer_table(model)])`.
+    Avoid when you only look at it yourself: `model.summary()`.
+
+    Examples
+    --------
+    >>> layer_table(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="map")]))
+    [{'layer': 'map', 'kind': 'Dense', 'output': (2,), 'trainable': 8, 'other': 0}]
+    """
+    rows = []
+    for layer in model.layers:
+        trainable, other = parameter_count(layer)
+        rows.append({"layer": layer.name, "kind": type(layer).__name__, "output": tuple(layer.output.shape[1:]),
+                     "trainable": trainable, "other": other})
+    return rows
 
 # %% ../../nbs/architectures/runtime.ipynb #fcb116df
 def seeds(seed: int, n: int) -> list[int]:
@@ -271,6 +330,50 @@ def _choose_strategy(strategy: Any, device: str, gpus: int) -> tuple[tf.distribu
         return tf.distribute.get_strategy(), why                  # TensorFlow's default is the first device already
     return tf.distribute.OneDeviceStrategy(f"/{device}" if ":" in device else f"/{device}:0"), why
 
+# %% ../../nbs/architectures/runtime.ipynb #dbd92a70
+class Timing(NamedTuple):
+    """Seconds of the first call, which holds the compilation, and of a typical later one."""
+
+    first: float
+    median: float
+
+
+def time_call(f: Callable, *args: Any, repeat: int = 5) -> Timing:
+    """Time a function on a device: the first call apart, and the result fetched before the clock stops.
+
+    Parameters
+    ----------
+    f : callable
+        Returns tensors or arrays in any structure.
+    *args
+        Its arguments.
+    repeat : int
+        Further calls, at least 1.
+
+    Returns
+    -------
+    Timing
+        `first` and `median`, in seconds.
+
+    Notes
+    -----
+    Use when you compare compiled with uncompiled, or one device with another: a GPU returns before it has finished.
+    Avoid when the function takes microseconds: the clock and the fetch are included.
+
+    Examples
+    --------
+    >>> time_call(lambda: tf.zeros(3)).median < 1.0
+    True
+    """
+    if repeat < 1:
+        raise ValueError(f"repeat must be at least 1, got {repeat}")
+    seconds = []
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        tf.nest.map_structure(np.asarray, f(*args))
+        seconds.append(time.perf_counter() - start)
+    return Timing(seconds[0], statistics.median(seconds[1:]))
+
 # %% ../../nbs/architectures/runtime.ipynb #48a3ef0e
 class History(keras.callbacks.History):
     """Keras' record of a training run, with the seconds that every epoch took.
@@ -343,7 +446,7 @@ class _Job(keras.Model):
         self.record.epoch, self.record.seconds = kept["epoch"].tolist(), kept["seconds"].tolist()
         self.record.history = part("history")
 
-
+# %% ../../nbs/architectures/runtime.ipynb #066ac35d
 def checkpoint(folder: str | os.PathLike, *, every: int | str = "epoch", keep: bool = False) -> keras.callbacks.BackupAndRestore:
     """Save a run so that it can go on after a crash as if nothing had happened.
 
@@ -691,6 +794,50 @@ def _evaluator(runtime: Runtime, players: list[_Player], metrics: Mapping, check
     return evaluate
 
 # %% ../../nbs/architectures/runtime.ipynb #d49302d1
+def _per_example(values: tf.Tensor) -> tf.Tensor:
+    """The mean over all axes but the first."""
+    return tf.reduce_mean(values, axis=list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
+
+
+def _metric(metric: Any, model: keras.Model, loss: Any) -> Callable:
+    """A function (y_true, y_pred) -> one number an example."""
+    if metric in ("accuracy", "acc"):
+        width = model.output_shape[-1]
+        if width == 1:
+            cut = 0.0 if getattr(loss, "_fn_kwargs", {}).get("from_logits") else 0.5
+            return lambda y, p: tf.cast(tf.equal(tf.cast(tf.reshape(y, tf.shape(p)), tf.bool), p > cut), tf.float32)
+        return lambda y, p: (keras.metrics.categorical_accuracy if y.shape.rank == 2 and y.shape[-1] == width
+                             else keras.metrics.sparse_categorical_accuracy)(y, p)
+    found = getattr(keras.metrics, metric, None) if isinstance(metric, str) else metric
+    if not callable(found) or isinstance(found, (type, keras.metrics.Metric)):
+        raise ValueError(f"metrics must be 'accuracy' or functions (y_true, y_pred) that give one number an example, got {metric!r}")
+    return found
+
+
+def _label_check(model: keras.Model, loss: Any) -> Callable | None:
+    """Counts labels outside the classes, for losses on class numbers."""
+    loss = keras.losses.get(loss)
+    name = getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    if "sparse" not in name or getattr(loss, "ignore_class", None) is not None:
+        return None
+    classes = model.output_shape[-1]
+    return lambda batch: tf.reduce_sum(tf.cast((batch[1] < 0) | (batch[1] >= classes), tf.float32))
+
+
+def _without_cudnn(model: keras.Model, runtime: Runtime) -> None:
+    """cuDNN's recurrent kernels cannot be compiled by XLA: with jit on a GPU the layers use the plain form."""
+    if not (runtime.jit and runtime.device.startswith("gpu")):
+        return
+    for layer in model._flatten_layers():
+        wanted = getattr(layer, "use_cudnn", False)
+        if wanted is True:
+            raise ValueError(f"{layer.name} has use_cudnn=True, which XLA cannot compile: set use_cudnn=False or jit=False")
+        if wanted == "auto":
+            warnings.warn(f"{layer.name}: XLA without cuDNN, because jit is on; Runtime(jit=False) takes cuDNN without XLA",
+                          stacklevel=3)
+            layer.use_cudnn = False
+
+# %% ../../nbs/architectures/runtime.ipynb #4a6b36ae
 def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callable:
     r"""The loss function of a supervised model: one number an example, as `Runtime.fit` wants it.
 
@@ -745,51 +892,13 @@ def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callabl
 
     return loss_fn
 
+# %% ../../nbs/architectures/runtime.ipynb #dfd24878
+@functools.lru_cache(maxsize=16)
+def _forward(model: keras.Model, jit: bool) -> Callable:
+    """The compiled forward pass of a model."""
+    return tf.function(lambda x: model(x, training=False), jit_compile=jit, reduce_retracing=True)
 
-def _per_example(values: tf.Tensor) -> tf.Tensor:
-    """The mean over all axes but the first."""
-    return tf.reduce_mean(values, axis=list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
-
-
-def _metric(metric: Any, model: keras.Model, loss: Any) -> Callable:
-    """A function (y_true, y_pred) -> one number an example."""
-    if metric in ("accuracy", "acc"):
-        width = model.output_shape[-1]
-        if width == 1:
-            cut = 0.0 if getattr(loss, "_fn_kwargs", {}).get("from_logits") else 0.5
-            return lambda y, p: tf.cast(tf.equal(tf.cast(tf.reshape(y, tf.shape(p)), tf.bool), p > cut), tf.float32)
-        return lambda y, p: (keras.metrics.categorical_accuracy if y.shape.rank == 2 and y.shape[-1] == width
-                             else keras.metrics.sparse_categorical_accuracy)(y, p)
-    found = getattr(keras.metrics, metric, None) if isinstance(metric, str) else metric
-    if not callable(found) or isinstance(found, (type, keras.metrics.Metric)):
-        raise ValueError(f"metrics must be 'accuracy' or functions (y_true, y_pred) that give one number an example, got {metric!r}")
-    return found
-
-
-def _label_check(model: keras.Model, loss: Any) -> Callable | None:
-    """Counts labels outside the classes, for losses on class numbers."""
-    loss = keras.losses.get(loss)
-    name = getattr(loss, "name", None) or getattr(loss, "__name__", "")
-    if "sparse" not in name or getattr(loss, "ignore_class", None) is not None:
-        return None
-    classes = model.output_shape[-1]
-    return lambda batch: tf.reduce_sum(tf.cast((batch[1] < 0) | (batch[1] >= classes), tf.float32))
-
-
-def _without_cudnn(model: keras.Model, runtime: Runtime) -> None:
-    """cuDNN's recurrent kernels cannot be compiled by XLA: with jit on a GPU the layers use the plain form."""
-    if not (runtime.jit and runtime.device.startswith("gpu")):
-        return
-    for layer in model._flatten_layers():
-        wanted = getattr(layer, "use_cudnn", False)
-        if wanted is True:
-            raise ValueError(f"{layer.name} has use_cudnn=True, which XLA cannot compile: set use_cudnn=False or jit=False")
-        if wanted == "auto":
-            warnings.warn(f"{layer.name}: XLA without cuDNN, because jit is on; Runtime(jit=False) takes cuDNN without XLA",
-                          stacklevel=3)
-            layer.use_cudnn = False
-
-# %% ../../nbs/architectures/runtime.ipynb #4a6b36ae
+# %% ../../nbs/architectures/runtime.ipynb #95321fdd
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Runtime:
     r"""Where and how models run: device, precision, compilation, distribution; chosen once, the same for every model.
@@ -968,115 +1077,7 @@ class Runtime:
         parts = [forward(tf.nest.map_structure(lambda a: a[i : i + batch_size], x)) for i in range(0, n, batch_size)]
         return tf.nest.map_structure(lambda *p: np.concatenate([np.asarray(tf.cast(q, tf.float32)) for q in p]), *parts)
 
-
-@functools.lru_cache(maxsize=16)
-def _forward(model: keras.Model, jit: bool) -> Callable:
-    """The compiled forward pass of a model."""
-    return tf.function(lambda x: model(x, training=False), jit_compile=jit, reduce_retracing=True)
-
-# %% ../../nbs/architectures/runtime.ipynb #dbd92a70
-class Timing(NamedTuple):
-    """Seconds of the first call, which holds the compilation, and of a typical later one."""
-
-    first: float
-    median: float
-
-
-def time_call(f: Callable, *args: Any, repeat: int = 5) -> Timing:
-    """Time a function on a device: the first call apart, and the result fetched before the clock stops.
-
-    Parameters
-    ----------
-    f : callable
-        Returns tensors or arrays in any structure.
-    *args
-        Its arguments.
-    repeat : int
-        Further calls, at least 1.
-
-    Returns
-    -------
-    Timing
-        `first` and `median`, in seconds.
-
-    Notes
-    -----
-    Use when you compare compiled with uncompiled, or one device with another: a GPU returns before it has finished.
-    Avoid when the function takes microseconds: the clock and the fetch are included.
-
-    Examples
-    --------
-    >>> time_call(lambda: tf.zeros(3)).median < 1.0
-    True
-    """
-    if repeat < 1:
-        raise ValueError(f"repeat must be at least 1, got {repeat}")
-    seconds = []
-    for _ in range(repeat + 1):
-        start = time.perf_counter()
-        tf.nest.map_structure(np.asarray, f(*args))
-        seconds.append(time.perf_counter() - start)
-    return Timing(seconds[0], statistics.median(seconds[1:]))
-
-# %% ../../nbs/architectures/runtime.ipynb #7cfb0031
-def parameter_count(model: keras.Model) -> tuple[int, int]:
-    """Numbers that training moves, and numbers it only keeps (moving averages).
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built.
-
-    Returns
-    -------
-    trainable, other : int
-        The states of random generators are not counted.
-
-    Notes
-    -----
-    Use when you compare the sizes of models.
-    Avoid when memory is the question: Adam keeps two more numbers for every trainable one.
-
-    Examples
-    --------
-    >>> parameter_count(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]))
-    (12, 4)
-    """
-    count = lambda weights: sum(int(np.prod(w.shape)) for w in weights)  # noqa: E731
-    return count(model.trainable_weights), count(model.non_trainable_weights)
-
-
-def layer_table(model: keras.Model) -> list[dict[str, Any]]:
-    """One row a layer: name, kind, output shape, trainable and other numbers.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built; a model inside a model is one row.
-
-    Returns
-    -------
-    list of dict
-        With the keys layer, kind, output, trainable, other.
-
-    Notes
-    -----
-    Use when a model's shapes should stand in a table: `table([row.values() for row in layer_table(model)])`.
-    Avoid when you only look at it yourself: `model.summary()`.
-
-    Examples
-    --------
-    >>> layer_table(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="map")]))
-    [{'layer': 'map', 'kind': 'Dense', 'output': (2,), 'trainable': 8, 'other': 0}]
-    """
-    rows = []
-    for layer in model.layers:
-        trainable, other = parameter_count(layer)
-        rows.append({"layer": layer.name, "kind": type(layer).__name__, "output": tuple(layer.output.shape[1:]),
-                     "trainable": trainable, "other": other})
-    return rows
-
-# %% ../../nbs/architectures/runtime.ipynb #5bd761fb
+# %% ../../nbs/architectures/runtime.ipynb #f2f8c854
 def to_numpy(model: keras.Model) -> Sequential | Network:
     """A trained model as pure NumPy in float64, through `from_keras`.
 
@@ -1106,8 +1107,6 @@ def to_numpy(model: keras.Model) -> Sequential | Network:
     >>> to_numpy(model).predict(np.ones((1, 2)))
     array([[2.]])
     """
-    from mlcheat.nn.keras_bridge import from_keras
-
     return from_keras(model)
 
 

@@ -515,7 +515,7 @@ class Model(Layer):
     # ---- compile -------------------------------------------------------------------------------
 
     def compile(self, optimizer: str | Optimizer = "rmsprop", loss=None,
-                metrics: Sequence | None = None, loss_weights: Sequence[float] | None = None,
+                loss_weights: Sequence[float] | None = None, metrics: Sequence | None = None,
                 weighted_metrics: Sequence | None = None) -> None:
         """Say how to train: the optimizer, the loss, what to report.
 
@@ -531,7 +531,11 @@ class Model(Layer):
         n = self._n_outputs()
         found = list(loss) if isinstance(loss, (list, tuple)) else [loss] * n
         found = [one if one is None or isinstance(one, Loss) else get(one) for one in found]
-        weights = [1.0] * n if loss_weights is None else [float(w) for w in loss_weights]
+        weights = [1.0] * n if loss_weights is None else list(loss_weights)
+        for w in weights:
+            if not isinstance(w, (int, float, np.number)):
+                raise TypeError(f"loss weights must be numbers, got {w!r}; give metrics by name, "
+                                "metrics=[...]")
         if all(one is None for one in found):
             raise ValueError("compile needs a loss")
         if len(found) != n or len(weights) != n:
@@ -540,7 +544,8 @@ class Model(Layer):
         metrics = _by_output(metrics, n, "metrics")
         weighted = _by_output(weighted_metrics, n, "weighted_metrics")
         self.losses = [one if one is None or isinstance(one, Loss) else Loss(one) for one in found]
-        self.loss_weights, self.metrics, self.weighted_metrics = weights, metrics, weighted
+        self.loss_weights = [float(w) for w in weights]
+        self.metrics, self.weighted_metrics = metrics, weighted
         self.optimizer, self.stop_training = optimizer, False
 
     def _need_compile(self, what: str) -> None:
@@ -608,10 +613,11 @@ class Model(Layer):
         """
         weights = self.trainable_weights
         size = sum(w.size for w in weights)
-        if self._flat is not None and self._flat[0].size != size and self.optimizer.iterations:
+        flat = None if self._flat is None else self._flat[0]
+        if flat is not None and flat.size != size and self.optimizer.iterations:
             raise ValueError(f"{self.name}: the trainable weights are not those of the last update, "
-                             f"{size} in place of {self._flat[0].size} numbers; compile again")
-        if self._flat is None or any(w.base is not self._flat[0] for w in weights):
+                             f"{size} in place of {flat.size} numbers; compile again")
+        if flat is None or flat.size != size or any(w.base is not flat for w in weights):
             self._flat = np.empty(size, self.dtype), np.empty(size, self.dtype)
             cuts = np.cumsum([0, *(w.size for w in weights)])
             self.bind(*([a[i:j].reshape(w.shape) for w, i, j in zip(weights, cuts, cuts[1:])]
@@ -1361,10 +1367,12 @@ class Network(Model):
                    grads: dict[int, NDArray]) -> None:
         """The backward pass of one call; the gradients of its inputs are added up."""
         layer = node.layer
-        if isinstance(node.result, list):             # several outputs: a sequence and its states
-            gx = layer.backward(arriving[0], arriving[1:])
-        else:
+        if not isinstance(node.result, list):
             gx = layer.backward(arriving[0])
+        elif isinstance(layer, Model):
+            gx = layer.backward(arriving)
+        else:                                         # a sequence and its last states
+            gx = layer.backward(arriving[0], arriving[1:])
         for s, g in zip(node.inputs, gx if node.several else [gx]):
             _accumulate(grads, s, g)
         if node.states:

@@ -231,15 +231,16 @@ class Table(list):
         return shown.to_markdown() + more
 
     def to_markdown(self) -> str:
-        """All rows as a Markdown table; entries to start with carry a star and the reason."""
+        """All rows as a Markdown table; a star and the reason mark where to start, the status stands where one is known."""
         columns = [c for c in self.columns if any(getattr(e, c, "") for e in self)]
-        head = ["Name", *(c.capitalize() for c in columns), "What it is", "Status"]
+        known = any(e.status != "unknown" for e in self)
+        head = ["Name", *(c.capitalize() for c in columns), "What it is", *(["Status"] if known else [])]
         lines = ["| " + " | ".join(head) + " |", "|" + " :--- |" * len(head)]
         for e in self:
             star = " ★" if e.start else ""
             text = e.text + (f" **Start here:** {e.start}" if e.start else "")
             cells = [f"[{_plain(e.name)}]({e.new_url or e.url}){star}", *(_cell(c, getattr(e, c, "")) for c in columns),
-                     _plain(text), e.status]
+                     _plain(text), *([e.status] if known else [])]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 

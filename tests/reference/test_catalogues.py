@@ -46,7 +46,7 @@ def test_the_numbers_of_the_old_document():
 @pytest.mark.parametrize("name", CATALOGUES)
 def test_descriptions_are_one_exact_line(name):
     for e in read_catalogue(name):
-        assert e.text[0].isupper() or e.text[0].isdigit() or e.text[0] in "\"'(" or re.match(r"[a-z]+[A-Z0-9]|[a-z]+ ", e.text), e
+        assert e.text[0].isupper() or e.text[0].isdigit() or e.text[0] in "\"'(" or re.match(r"[a-z]+[A-Z0-9]|[a-z]-[a-zA-Z]", e.text), e
         assert e.text.endswith((".", "?", "!")) and len(e.text) >= 8, e
         assert not re.search(r"\b(amazing|awesome|powerful|best-in-class|state-of-the-art|cutting-edge|simply|easy-to-use)\b", e.text, re.I), e
         assert e.text != e.name
@@ -100,8 +100,10 @@ def test_wrong_questions_say_what_could_be_asked(ask, message):
 def test_tables_show_themselves():
     e = Entry("k", "A | B", "https://a.org", "One.", start="Because.", fields={"kind": "book"})
     table = Table([e], columns=("kind",))
-    assert table.to_markdown().splitlines()[2] == "| [A \\| B](https://a.org) ★ | book | One. **Start here:** Because. | unknown |"
+    assert table.to_markdown().splitlines()[2] == "| [A \\| B](https://a.org) ★ | book | One. **Start here:** Because. |"
     assert repr(table) == "1 entry\nA | B: One. https://a.org" and Table()._repr_markdown_() == "No entry fits."
+    gone = Entry("g", "G", "https://g.org", "Was.", status="gone")
+    assert Table([e, gone]).to_markdown().splitlines()[2].endswith("| unknown |")
     many = Table([e] * 25, columns=("kind",))
     assert many._repr_markdown_().endswith("25 entries, the first 20 shown.") and repr(many).endswith("and 5 more")
     with pytest.raises(AttributeError, match="the entry 'k' has no 'colour'"):
