@@ -20,3 +20,16 @@ from .decision_trees import rules as rules
 from .decision_trees import Split as Split
 from .decision_trees import Tree as Tree
 from .decision_trees import variance as variance
+from .naive_bayes import bayes_rule as bayes_rule
+from .naive_bayes import BernoulliNB as BernoulliNB
+from .naive_bayes import CategoricalNB as CategoricalNB
+from .naive_bayes import ComplementNB as ComplementNB
+from .naive_bayes import count_words as count_words
+from .naive_bayes import diagnostic_test as diagnostic_test
+from .naive_bayes import GaussianNB as GaussianNB
+from .naive_bayes import LinearDiscriminantAnalysis as LinearDiscriminantAnalysis
+from .naive_bayes import merge_moments as merge_moments
+from .naive_bayes import MultinomialNB as MultinomialNB
+from .naive_bayes import play_tennis as play_tennis
+from .naive_bayes import QuadraticDiscriminantAnalysis as QuadraticDiscriminantAnalysis
+from .naive_bayes import smoothed_frequencies as smoothed_frequencies

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import json
 import os
@@ -429,7 +428,7 @@ class _Job(keras.Model):
     def save_own_variables(self, store: Any) -> None:
         """What no weight file holds, the number of steps done, the sums of the running epoch, and the record."""
         for i, v in enumerate(self.loose):
-            store[f"loose:{i}"] = np.asarray(v)
+            store[f"loose:{i}"] = keras.ops.convert_to_numpy(v)
         store["done"], store["seconds"] = np.array(self.done), np.array(self.record.seconds, float)
         store["epoch"] = np.array(self.record.epoch, int)
         for kind, table in (("sum", self.sums or {}), ("history", self.record.history)):
@@ -735,7 +734,7 @@ def _train(runtime: Runtime, players: list[_Player], dataset: tf.data.Dataset, *
 @contextlib.contextmanager
 def _rates_kept(optimizers: list) -> Iterator[None]:
     """Learning rates as they were before; a schedule of the optimizer's own follows its step count anyway."""
-    kept = [(o, float(o.learning_rate)) for o in optimizers
+    kept = [(o, float(o.learning_rate.numpy())) for o in optimizers
             if not isinstance(getattr(o, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule)]
     yield
     for optimizer, rate in kept:
@@ -872,8 +871,8 @@ def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callabl
     """
     loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
-        loss = copy.copy(loss)
-        loss.reduction = "none"
+        given, loss = loss, object.__new__(type(loss))            # copy.copy goes through get_config, which forgets Huber's delta
+        loss.__dict__.update(given.__dict__ | {"reduction": "none"})
     if isinstance(metrics, str):
         metrics = [metrics]
     chosen = {m if isinstance(m, str) else m.__name__: _metric(m, model, loss) for m in metrics}

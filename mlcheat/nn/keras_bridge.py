@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from . import attention, convolution, layers, normalization, recurrent
 from .activations import ACTIVATIONS
 from .forward_propagation import INITIALIZERS
 from .layers import Layer
-from .network import Input, Network, Sequential
+from .network import Input, Model, Network, Sequential
 from .regularization import get_regularizer
 
 # %% auto #0
@@ -28,11 +29,6 @@ _OURS: dict[str, type[Layer]] = {
     for name, cls in vars(module).items()
     if isinstance(cls, type) and issubclass(cls, Layer) and cls.__module__ == module.__name__
     and not name.startswith("_") and name not in ("Layer", "Residual")}
-
-# settings of Keras that change nothing in what is computed here
-_HARMLESS = {"dtype", "name", "trainable", "seed", "synchronized", "unroll", "use_cudnn", "flash_attention", "batch_input_shape",
-             "input_length", "input_shape", "registered_name", "module", "build_config", "quantization_config", "layer",
-             "backward_layer", "sparse", "lora_rank", "lora_alpha", "zero_output_for_mask"}
 
 
 def supported_keras_layers() -> list[str]:
@@ -46,7 +42,7 @@ def supported_keras_layers() -> list[str]:
     Notes
     -----
     Use when you design a model that should run without TensorFlow.
-    Avoid when you want to know about one layer: `from_keras` names those it cannot convert.
+    Avoid when you want to know about one model: `from_keras` names what it cannot convert.
 
     Examples
     --------
@@ -60,188 +56,301 @@ def from_keras(model: Any, dtype: DTypeLike = "float64", *,
                custom_activations: Mapping[str, Callable] | None = None) -> Sequential | Network:
     r"""Turn a built Keras model into a pure-NumPy network with the same weights.
 
-    .. math:: f_{\text{NumPy}}(x) = f_{\text{Keras}}(x)
+    .. math:: f_{\text{NumPy}}(x; \theta) = f_{\text{Keras}}(x; \theta)
 
     Parameters
     ----------
     model : keras.Sequential or functional keras.Model
-        Built; trained or not.
+        Built, on any backend of Keras; trained or not.
     dtype : dtype
         float64, or float32 as in Keras.
     custom_activations : mapping, optional
-        For each activation function of your own, by name, a NumPy function with its derivative as the attribute `prime`.
+        For activation functions that are not known here, by their name: a NumPy function with its
+        derivative as the attribute `prime`.
 
     Returns
     -------
     Sequential or Network
-        The same kind of model, with the same names of layers; it does not need TensorFlow.
+        The same kind of model with the same names of layers. Several inputs and outputs are
+        lists, in the order of `model.inputs` and `model.outputs`.
 
     Raises
     ------
     NotImplementedError
-        If a layer, an operation or a setting has no counterpart here; the message names it and lists the supported layers.
+        If a layer, an operation or a setting has no counterpart here; the message names it.
     ValueError
-        If the model is not built.
+        If the model is not built, the dtype is another one, or a custom activation has no `prime`.
     TypeError
         If it is no Keras model.
 
     Notes
     -----
-    Trainable flags, regularizers, dropout rates and the averages of batch normalisation are carried over.
+    Trainable flags, regularizers, dropout rates, the averages of batch normalization and the
+    states of stateful layers are carried over. Optimizer, loss and metrics are not: call `compile`
+    with the same words as in Keras.
+
     Use when a trained model should run, be looked into or be differentiated without TensorFlow.
     Avoid when it needs a GPU.
 
     Examples
     --------
-    >>> import keras                                                  # doctest: +SKIP
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])  # doctest: +SKIP
-    >>> from_keras(model).predict(np.zeros((1, 4)))                   # doctest: +SKIP
-    array([[0., 0.]])
+    >>> import keras
+    >>> dense = keras.layers.Dense(2, kernel_initializer="ones")
+    >>> from_keras(keras.Sequential([keras.Input((3,)), dense])).predict([[1.0, 2.0, 3.0]])
+    array([[6., 6.]])
     """
     import keras
 
+    dtype, replaced = np.dtype(dtype).name, dict(custom_activations or {})
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    for name, function in replaced.items():
+        layers.Activation(function, name=name)        # refuses what has no derivative
     if not isinstance(model, keras.Model):
         raise TypeError(f"expected a Keras model, got {type(model).__name__}")
-    if not model.built or (isinstance(model, keras.Sequential) and not model.inputs):
-        raise ValueError(f"the Keras model {model.name} is not built: give it an Input, or call it on data")
-    return _Converter(np.dtype(dtype).name, dict(custom_activations or {})).model(model)
+    converter = _Converter(keras, dtype, replaced)
+    converter.check(model)
+    try:
+        return converter.model(model)
+    except (TypeError, ValueError) as error:          # a layer here refuses settings or a shape
+        raise NotImplementedError(f"{model.name} cannot be converted: {error}") from error
 
 # %% ../../nbs/nn/keras_bridge.ipynb #dc7a7aa2
-class _Converter:
-    """Converts layers once each, so that a shared layer stays shared."""
-
-    def __init__(self, dtype: str, activations: dict[str, Callable]) -> None:
-        self.dtype, self.activations = dtype, activations
-        self.done: dict[int, Layer] = {}
-
-    def model(self, model: Any) -> Sequential | Network:
-        """A Sequential or functional model, with its weights."""
-        import keras
-
-        if isinstance(model, keras.Sequential):
-            inner = [self.layer(layer) for layer in model.layers]
-            ours = Sequential([Input(model.input_shape[1:]), *inner], dtype=self.dtype, name=model.name)
-        elif isinstance(model, keras.src.models.Functional):
-            ours = self._graph(model)
-        else:
-            raise NotImplementedError(f"{model.name} is a model of your own class {type(model).__name__}; "
-                                      "Sequential and functional models can be converted")
-        for theirs in model.layers:
-            if id(theirs) in self.done and not isinstance(theirs, keras.Model):
-                _copy(theirs.get_weights(), self.done[id(theirs)])
-                self.done[id(theirs)].trainable = theirs.trainable
-        if not model.trainable:
-            ours.trainable = False
-        return ours
-
-    def _graph(self, model: Any) -> Network:
-        inputs = [Input(t.shape[1:], name=t.name) for t in model.inputs]
-        symbols = {id(t): s for t, s in zip(model.inputs, inputs)}
-
-        def ours(value: Any) -> Any:
-            """Keras tensors as our symbols, in lists too."""
-            if isinstance(value, (list, tuple)):
-                return [ours(v) for v in value]
-            return symbols.get(id(value), value)
-
-        import keras
-
-        nodes = [n for depth in sorted(model._nodes_by_depth, reverse=True) for n in model._nodes_by_depth[depth]]
-        for node in nodes:
-            if isinstance(node.operation, keras.layers.InputLayer):
-                continue
-            if not isinstance(node.operation, keras.layers.Layer):
-                raise NotImplementedError(self._refusal(f"the operation {type(node.operation).__name__}", model.name))
-            layer = self.layer(node.operation)
-            args = [ours(a) for a in node.arguments.args]
-            kwargs = {name: ours(v) for name, v in node.arguments.kwargs.items() if v is not None}
-            if kwargs.pop("training", None) is not None:
-                raise NotImplementedError(f"{node.operation.name}: a fixed training={node.arguments.kwargs['training']} in the call")
-            if "mask" in kwargs:
-                raise NotImplementedError(f"{node.operation.name}: a mask given in the call")
-            made = layer(*args, **kwargs)
-            for theirs, mine in zip(node.output_tensors, made if isinstance(made, list) else [made], strict=True):
-                symbols[id(theirs)] = mine
-        single = not isinstance(model._outputs_struct, (list, tuple))
-        outputs = [symbols[id(t)] for t in model.outputs]
-        return Network(inputs, outputs[0] if single else outputs, dtype=self.dtype, name=model.name)
-
-    def layer(self, theirs: Any) -> Layer:
-        """Our layer with the settings of theirs; the weights come later."""
-        import keras
-
-        if id(theirs) not in self.done:
-            if isinstance(theirs, keras.Model):
-                self.done[id(theirs)] = self.model(theirs)
-            else:
-                self.done[id(theirs)] = self._convert(theirs)
-        return self.done[id(theirs)]
-
-    def _convert(self, theirs: Any) -> Layer:
-        import keras
-
-        name = type(theirs).__name__
-        if name not in _OURS or type(theirs).__module__.split(".")[0] != "keras" or type(theirs) is not getattr(keras.layers, name, None):
-            raise NotImplementedError(self._refusal(f"the layer {name}", theirs.name))
-        policy = theirs.dtype_policy
-        if policy.compute_dtype != policy.variable_dtype:
-            raise NotImplementedError(f"{theirs.name}: mixed precision ({policy.name}) cannot be converted")
-        given, allowed = theirs.get_config(), set(layers._arguments(_OURS[name]))
-        defaults = {n: p.default for n, p in inspect.signature(type(theirs).__init__).parameters.items()}
-        config = {"name": theirs.name, "dtype": self.dtype}
-        for key, value in given.items():
-            if key == "data_format":
-                if value == "channels_first":
-                    raise NotImplementedError(f"{theirs.name}: channels_first; images here are (batch, height, width, channels)")
-            elif key in allowed and key not in ("name", "dtype", "seed", "trainable"):
-                config[key] = self._setting(key, value, theirs)
-            elif key == "attention_axes" and list(value or [1]) == [1]:
-                continue                                                   # what a built layer says for its default
-            elif key not in _HARMLESS and value != defaults.get(key, value) and value:
-                raise NotImplementedError(f"{theirs.name}: {name} with {key}={value!r} has no counterpart here")
-        for part in ("layer", "backward_layer"):
-            if part in allowed and getattr(theirs, {"layer": "forward_layer"}.get(part, part) if name == "Bidirectional" else part, None):
-                config[part] = self._convert(getattr(theirs, {"layer": "forward_layer"}.get(part, part)
-                                                     if name == "Bidirectional" else part))
-        return _OURS[name](**config)
-
-    def _setting(self, key: str, value: Any, theirs: Any) -> Any:
-        """One setting: functions by name, regularizers as ours."""
-        if key.endswith("activation") and value is not None:
-            word = value if isinstance(value, str) else getattr(getattr(theirs, key), "__name__", str(value))
-            if word in self.activations:
-                return self.activations[word]
-            if word not in ACTIVATIONS:
-                raise NotImplementedError(f"{theirs.name}: the activation {word} is not known here; give a NumPy version in "
-                                          f"custom_activations={{{word!r}: ...}}, with its derivative as the attribute prime")
-            return word
-        if key.endswith("initializer"):
-            word = layers._snake_case(value["class_name"]) if isinstance(value, dict) else str(value)
-            return word if word in INITIALIZERS else "zeros"               # the weights are copied anyway
-        if key.endswith("regularizer") and isinstance(value, dict):
-            return get_regularizer({"class_name": value["class_name"], "config": value["config"]})
-        return value
-
-    def _refusal(self, what: str, where: str) -> str:
-        return f"{where}: {what} cannot be converted; supported are {', '.join(supported_keras_layers())}"
+# Settings of Keras that change neither outputs nor gradients here.
+_NO_EFFECT = {"seed", "synchronized", "unroll"}
+# The layers inside a layer: our argument, Keras' attribute.
+_INNER = {"TimeDistributed": {"layer": "layer"},
+          "Bidirectional": {"layer": "forward_layer", "backward_layer": "backward_layer"}}
 
 
-def _copy(weights: list[np.ndarray], ours: Layer) -> None:
-    ours.set_weights(weights)
+def _arguments(cls: type) -> dict[str, Any]:
+    """The arguments of a constructor and of those it hands `**kwargs` on to, with their defaults."""
+    found: dict[str, Any] = {}
+    for c in cls.__mro__[:-1]:
+        if "__init__" in vars(c):
+            parameters = inspect.signature(c.__init__).parameters
+            found = {name: p.default for name, p in parameters.items()} | found
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return found
+
+
+def _cannot(where: str, what: str, hint: str = "") -> NotImplementedError:
+    return NotImplementedError(f"{where}: {what} cannot be converted{hint}; supported layers are "
+                               f"{', '.join(supported_keras_layers())}")
 
 # %% ../../nbs/nn/keras_bridge.ipynb #ea0a4c9f
+class _Converter:
+    """One conversion: each layer of Keras is converted once, so that a shared one stays shared."""
+
+    def __init__(self, keras: Any, dtype: str, activations: dict[str, Callable]) -> None:
+        self.keras, self.dtype, self.activations = keras, dtype, activations
+        self.made: dict[int, Layer] = {}
+
+    # ---- models ------------------------------------------------------------------------------
+
+    def check(self, model: Any) -> None:
+        """Refuse what is neither Sequential nor functional, and what has no weights yet."""
+        kinds = self.keras.Sequential, self.keras.src.models.Functional
+        if type(model).call not in [kind.call for kind in kinds]:
+            raise _cannot(model.name, f"the model class {type(model).__name__} with a `call` of its own",
+                          "; make it a Sequential or functional model")
+        if not model.built or not model.inputs:
+            raise ValueError(f"the Keras model {model.name} is not built: give it an Input, or call "
+                             "it on data")
+
+    def model(self, model: Any) -> Sequential | Network:
+        """A model with its weights."""
+        self.check(model)
+        options = {"dtype": self.dtype, "name": model.name, "trainable": model.trainable}
+        if isinstance(model, self.keras.Sequential):
+            start = Input(model.inputs[0].shape[1:])
+            ours = Sequential([start, *map(self.layer, model.layers)], **options)
+        else:
+            ours = Network(*self.graph(model), **options)
+        for theirs in model.layers:
+            if not isinstance(theirs, (self.keras.Model, self.keras.layers.InputLayer)):
+                self.made[id(theirs)].set_weights(theirs.get_weights())
+                _copy_states(theirs, self.made[id(theirs)])
+        return ours
+
+    def graph(self, model: Any) -> tuple[list, Any]:
+        """Inputs and outputs of a functional model as symbols: its calls are done again."""
+        inputs = [Input(t.shape[1:], name=t.name) for t in model.inputs]
+        symbols = dict(zip(map(id, model.inputs), inputs))
+
+        def ours(value: Any) -> Any:
+            """Keras' tensors as our symbols, in lists too."""
+            if isinstance(value, (list, tuple)):
+                return [ours(v) for v in value]
+            if id(value) in symbols:
+                return symbols[id(value)]
+            if not hasattr(value, "_keras_history"):
+                raise _cannot(model.name, f"a {type(value).__name__} as input of a layer")
+            operation = type(value._keras_history.operation).__name__
+            hint = f"; take keras.layers.{operation}" if operation in _OURS else ""
+            raise _cannot(model.name, f"the operation {operation}", hint)
+
+        for depth in sorted(model._nodes_by_depth, reverse=True):         # as Keras runs them
+            for node in model._nodes_by_depth[depth]:
+                if isinstance(node.operation, self.keras.layers.InputLayer):
+                    continue
+                if isinstance(node.operation, self.keras.layers.Layer):
+                    x, states, options = self.call(node)
+                    options |= {} if states is None else {"initial_state": ours(states)}
+                    made = self.layer(node.operation)(ours(x), **options)
+                    symbols |= zip(map(id, node.output_tensors),
+                                   made if isinstance(made, list) else [made], strict=True)
+        outputs = ours(model.outputs)
+        return inputs, outputs if len(outputs) > 1 else outputs[0]
+
+    def call(self, node: Any) -> tuple[Any, Any, dict]:
+        """The call of a layer: its input or list of inputs, initial states, further settings."""
+        layer, signature = node.operation, inspect.signature(node.operation.call)
+        given = signature.bind(*node.arguments.args, **node.arguments.kwargs).arguments
+        names = [n for n in ("query", "value", "key") if given.get(n) is not None]
+        x = [given.pop(n) for n in names] or given.pop(next(iter(given)))
+        states, mask, own = given.pop("initial_state", None), given.pop("mask", None), _mask_of(x)
+        if given.pop("training", None):               # Keras lets the model's mode overrule a False
+            raise _cannot(layer.name, "a call with training=True")
+        if _is_some(mask) and not _same(mask, own):
+            raise _cannot(layer.name, "a call with a mask of its own")
+        if states is not None and _is_some(own) and not _is_some(mask):
+            raise _cannot(layer.name, "a masked input beside an initial_state",
+                          ", since Keras then drops the mask: embed it without mask_zero")
+        options = {n: v for n, v in given.items() if v is not signature.parameters[n].default}
+        for name in options.keys() - {"use_causal_mask"}:
+            raise _cannot(layer.name, f"a call with {name}")
+        return x, states, options
+
+    # ---- layers ------------------------------------------------------------------------------
+
+    def layer(self, theirs: Any) -> Layer:
+        """Our layer with the settings of theirs; the weights come when it is built."""
+        if id(theirs) not in self.made:
+            convert = self.model if isinstance(theirs, self.keras.Model) else self.single
+            self.made[id(theirs)] = convert(theirs)
+        return self.made[id(theirs)]
+
+    def single(self, theirs: Any) -> Layer:
+        """A layer that is no model."""
+        name, policy = type(theirs).__name__, theirs.dtype_policy.name
+        if name not in _OURS or type(theirs) is not getattr(self.keras.layers, name, None):
+            raise _cannot(theirs.name, f"the layer {name}")
+        if policy not in ("float32", "float64"):
+            raise _cannot(theirs.name, f"the dtype policy {policy} (mixed precision, half precision "
+                          "or whole numbers)", ", only float32 and float64")
+        known, inner = _arguments(_OURS[name]), _INNER.get(name, {})
+        config = {key: self.activation(getattr(theirs, key), theirs.name)
+                  for key in ("activation", "recurrent_activation") if key in known}
+        config |= {key: self.layer(getattr(theirs, part)) for key, part in inner.items()}
+        with warnings.catch_warnings(action="ignore"):         # Keras warns of lambdas
+            settings = theirs.get_config() | {"dtype": self.dtype}
+        for key, value in settings.items():
+            if value == "channels_first":
+                raise _cannot(theirs.name, "channels_first",
+                              ": images are (batch, height, width, channels) here")
+            if key in known and key not in _NO_EFFECT:
+                config.setdefault(key, _setting(key, value))
+            elif key not in _NO_EFFECT and not _is_default(key, value, type(theirs)):
+                value = value.get("class_name", value) if isinstance(value, dict) else value
+                raise _cannot(theirs.name, f"{name} with {key}={value!r}")
+        ours = _OURS[name](**config)
+        if name == "TimeDistributed" and any(
+                isinstance(one, normalization.BatchNormalization) and one.trainable
+                for one in ours.flatten_layers()):
+            warnings.warn(f"{theirs.name}: in training, batch normalization takes its averages here "
+                          "over all steps together, in Keras over each step alone; inference is "
+                          "the same", stacklevel=2)
+        return ours
+
+    def activation(self, function: Any, where: str) -> str | Callable:
+        """The name of an activation of Keras; for others, what was given in place of it."""
+        name = getattr(function, "__name__", None)
+        if name is None:
+            raise _cannot(where, f"the activation {type(function).__name__}, an object,",
+                          ": put it behind the layer, as a layer")
+        if name in self.activations:
+            return self.activations[name]
+        if name == "sparsemax":
+            raise _cannot(where, "Keras' sparsemax, whose rows need not sum to 1,",
+                          "; custom_activations={'sparsemax': sparsemax} puts the right one in its place")
+        if name not in ACTIVATIONS or function is not getattr(self.keras.activations, name, None):
+            raise NotImplementedError(
+                f"{where}: the activation {name} is not known here; give a NumPy version as "
+                f"custom_activations={{{name!r}: ...}}, with its derivative as the attribute prime")
+        return name
+
+# %% ../../nbs/nn/keras_bridge.ipynb #aebf9776
+def _setting(key: str, value: Any) -> Any:
+    """A setting as our layers take it: initializers by name, regularizers as ours."""
+    if key.endswith("_initializer"):                  # only for a network made anew from the settings
+        word = value["class_name"] if isinstance(value, dict) else str(value)
+        names = {name.replace("_", ""): name for name in INITIALIZERS}
+        return names.get(word.replace("_", "").lower(), "zeros")
+    if key.endswith("_regularizer") and isinstance(value, dict):
+        return get_regularizer({"class_name": value["class_name"], "config": value["config"]})
+    return value
+
+
+def _is_default(key: str, value: Any, cls: type) -> bool:
+    """Whether a setting that is not known here stands as Keras has it anyway."""
+    if key == "attention_axes" and value is not None:
+        return list(value) == [1]                     # what None becomes for (batch, time, features)
+    known = _arguments(cls)
+    return value == known[key] if key in known else not value
+
+
+def _mask_of(x: Any) -> Any:
+    """The mask that hangs on a Keras tensor; for several a list."""
+    return [_mask_of(t) for t in x] if isinstance(x, (list, tuple)) else getattr(x, "_keras_mask", None)
+
+
+def _is_some(mask: Any) -> bool:
+    """Whether there is a mask, or one in a list."""
+    return any(map(_is_some, mask)) if isinstance(mask, (list, tuple)) else mask is not None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two tensors of a Keras graph come from the same operations on the same tensors."""
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if a is b or not (hasattr(a, "_keras_history") and hasattr(b, "_keras_history")):
+        return a is b or (type(a) is type(b) and a == b)
+    (f, i, m), (g, j, n) = a._keras_history, b._keras_history
+    if f is g and (i, m) == (j, n):
+        return True
+    left, right = (op._inbound_nodes[k].arguments for op, k in ((f, i), (g, j)))
+    return (type(f) is type(g) and not hasattr(f, "get_weights") and m == n
+            and _same(left.args, right.args) and left.kwargs == right.kwargs)
+
+
+def _copy_states(theirs: Any, ours: Layer) -> None:
+    """The states that stateful layers carry from batch to batch."""
+    pairs = [(theirs, ours)]
+    if isinstance(ours, recurrent.Bidirectional):
+        pairs = [(theirs.forward_layer, ours.layer), (theirs.backward_layer, ours.backward_layer)]
+    for a, b in pairs:
+        if getattr(a, "stateful", False) and a.states is not None:
+            b.states = [s.numpy().astype(b.dtype) for s in a.states]
+
+# %% ../../nbs/nn/keras_bridge.ipynb #5d44335f
 def to_keras_weights(network: Sequential | Network, model: Any) -> None:
-    """Copy the weights of a network into the Keras model of the same architecture.
+    r"""Copy the weights of a network into the Keras model of the same architecture.
+
+    .. math:: \theta_{\text{Keras}} \leftarrow \theta_{\text{NumPy}}
 
     Parameters
     ----------
     network : Sequential or Network
         As `from_keras` made it, perhaps trained further.
     model : keras.Model
-        Built; its layers have the same names.
+        Built; its layers with weights have the same names. It is changed only if all of them fit.
 
     Raises
     ------
+    TypeError
+        If `network` is no network of this library, or `model` no Keras model.
     ValueError
         If a layer is missing on one side, or shapes differ.
 
@@ -252,14 +361,36 @@ def to_keras_weights(network: Sequential | Network, model: Any) -> None:
 
     Examples
     --------
-    >>> to_keras_weights(from_keras(model), model)                    # doctest: +SKIP
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="sum")])
+    >>> network = from_keras(model)
+    >>> network.get_layer("sum").kernel = np.ones((3, 1))
+    >>> to_keras_weights(network, model)
+    >>> model.get_weights()[0].ravel().tolist()
+    [1.0, 1.0, 1.0]
     """
-    ours = {layer.name: layer for layer in network.layers}
-    theirs = {layer.name: layer for layer in model.layers if type(layer).__name__ != "InputLayer"}
-    if set(ours) != set(theirs):
-        raise ValueError(f"the layers differ: here {sorted(set(ours) - set(theirs))}, there {sorted(set(theirs) - set(ours))} alone")
+    import keras
+
+    if not isinstance(network, Model) or not isinstance(model, keras.Model):
+        raise TypeError("expected a Sequential or Network and a Keras model, got "
+                        f"{type(network).__name__} and {type(model).__name__}")
+    for theirs, ours in list(_pairs(network, model)):  # all of them are checked before the first
+        theirs.set_weights(ours.get_weights())
+
+# %% ../../nbs/nn/keras_bridge.ipynb #91af6a39
+def _pairs(network: Model, model: Any) -> Iterator[tuple[Any, Layer]]:
+    """The layers with weights, theirs and ours, models inside models taken apart."""
+    ours, theirs = ({one.name: one for one in m.layers if one.weights} for m in (network, model))
+    if ours.keys() != theirs.keys():
+        raise ValueError("the layers with weights differ: only the network has "
+                         f"{sorted(ours.keys() - theirs.keys())}, only the Keras model has "
+                         f"{sorted(theirs.keys() - ours.keys())}")
     for name, layer in ours.items():
-        if isinstance(layer, (Sequential, Network)):
-            to_keras_weights(layer, theirs[name])
-        else:
-            theirs[name].set_weights(layer.get_weights())
+        if isinstance(layer, Model):
+            yield from _pairs(layer, theirs[name])
+            continue
+        shapes = [[w.shape for w in one.weights] for one in (layer, theirs[name])]
+        if shapes[0] != [tuple(s) for s in shapes[1]]:
+            raise ValueError(f"{name}: the weights have the shapes {shapes[0]} here, {shapes[1]} in "
+                             "the Keras model")
+        yield theirs[name], layer

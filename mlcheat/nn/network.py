@@ -233,7 +233,8 @@ def top_k(k: int = 5) -> Callable[[ArrayLike, ArrayLike], NDArray[np.floating]]:
 
     def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.floating]:
         one_hot = np.ndim(y_true) == np.ndim(y_pred)
-        labels, y_pred = _pair(np.argmax(y_true, axis=-1) if one_hot else y_true, y_pred, sparse=True)
+        labels = np.argmax(y_true, axis=-1) if one_hot else y_true
+        labels, y_pred = _pair(labels, y_pred, sparse=True)
         if labels.size and not 0 <= labels.min() <= labels.max() < y_pred.shape[-1]:
             raise ValueError(f"labels must be 0 to {y_pred.shape[-1] - 1}, "
                              f"got {labels.min()} to {labels.max()}")
@@ -356,8 +357,11 @@ class _Batch:
 
 # %% ../../nbs/nn/network.ipynb #3926d371
 def _no_nan(a: NDArray, name: str) -> None:
-    # the sum is finite when all numbers are: one pass, no array of answers
-    if a.dtype.kind == "f" and not math.isfinite(float(np.sum(a, dtype=np.float64))):
+    if a.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.sum(a, dtype=np.float64))    # finite: so are all numbers; one quick pass
+    if not math.isfinite(total):
         bad = np.argwhere(~np.isfinite(a))
         if len(bad):
             where = tuple(bad[0].tolist())
@@ -384,7 +388,7 @@ def _class_weights(y: NDArray, class_weight: Mapping, weight: NDArray | None,
 
 
 def _with_mask(weight: NDArray | None, mask: NDArray | None, loss: Loss) -> NDArray | None:
-    """Sample weights that leave masked places out; a mean then runs over the others, as in Keras."""
+    """Sample weights that leave masked places out; a mean runs over the others, as in Keras."""
     if mask is None:
         return weight
     kept = mask.astype(float)
@@ -411,7 +415,8 @@ class _Means:
             prefix = f"{model.output_names[i]}_" if several else ""
             if several and model.losses[i] is not None:
                 self._add(f"{prefix}loss", value, size)
-            for weighted, metrics in ((None, model.metrics[i]), (weight, model.weighted_metrics[i])):
+            for weighted, metrics in ((None, model.metrics[i]),
+                                      (weight, model.weighted_metrics[i])):
                 for name, metric in metrics:
                     values = np.asarray(metric(y, output), dtype=float)
                     w = np.ones(values.shape)
@@ -615,8 +620,8 @@ class Model(Layer):
         size = sum(w.size for w in weights)
         flat = None if self._flat is None else self._flat[0]
         if flat is not None and flat.size != size and self.optimizer.iterations:
-            raise ValueError(f"{self.name}: the trainable weights are not those of the last update, "
-                             f"{size} in place of {flat.size} numbers; compile again")
+            raise ValueError(f"{self.name}: the trainable weights are not those of the last "
+                             f"update, {size} in place of {flat.size} numbers; compile again")
         if flat is None or flat.size != size or any(w.base is not flat for w in weights):
             self._flat = np.empty(size, self.dtype), np.empty(size, self.dtype)
             cuts = np.cumsum([0, *(w.size for w in weights)])
@@ -745,7 +750,8 @@ class Model(Layer):
         elif validation_split:
             data, held = data.split(validation_split)
         if data is not None and class_weight is not None:
-            data.w = [_class_weights(a, class_weight, w, self.dtype) for a, w in zip(data.y, data.w)]
+            data.w = [_class_weights(a, class_weight, w, self.dtype)
+                      for a, w in zip(data.y, data.w)]
 
         self.stop_training = False
         calls = CallbackList(
@@ -778,7 +784,7 @@ class Model(Layer):
 
     def _run_epoch(self, batches: Iterable[_Batch], calls: CallbackList,
                    every: int) -> tuple[dict[str, float], str]:
-        """All batches of an epoch, one update for `every` of them: the logs, and what went wrong."""
+        """All batches of an epoch, an update for `every` of them: the logs, and what went wrong."""
         means, trouble, summed, rows, waiting = _Means(self), "", 0.0, 0, 0
         with np.errstate(over="ignore", invalid="ignore"):    # reported below, once
             for step, batch in enumerate(batches):
@@ -792,7 +798,8 @@ class Model(Layer):
                 elif every == 1:
                     trouble = self._update()
                 else:
-                    summed, rows, waiting = summed + batch.size * grads, rows + batch.size, waiting + 1
+                    summed = summed + batch.size * grads
+                    rows, waiting = rows + batch.size, waiting + 1
                     if waiting == every:
                         grads[...] = summed / rows
                         trouble, summed, rows, waiting = self._update(), 0.0, 0, 0
@@ -818,8 +825,8 @@ class Model(Layer):
         if isinstance(batches, (np.ndarray, list, tuple)) or not hasattr(batches, "__iter__"):
             raise ValueError(f"{self.name}: y is missing")
         if validation_split or sample_weight is not None:
-            raise ValueError("validation_split and sample_weight need arrays; give validation_data, "
-                             "and yield (x, y, sample_weight)")
+            raise ValueError("validation_split and sample_weight need arrays; give "
+                             "validation_data, and yield (x, y, sample_weight)")
         if iter(batches) is batches and epochs > 1:
             raise ValueError(f"a generator runs once, not for {epochs} epochs; give something that "
                              "starts anew each time, as an object with __iter__")
@@ -1055,8 +1062,8 @@ def _no_layer_twice(layers: Sequence[Layer], owner: str) -> None:
     seen: set[int] = set()
     for layer in (inner for layer in layers for inner in layer.flatten_layers()):
         if id(layer) in seen:
-            raise ValueError(f"{owner}: the layer {layer.name} stands in it twice; to share a layer "
-                             "call it twice in a Network")
+            raise ValueError(f"{owner}: the layer {layer.name} stands in it twice; to share a "
+                             "layer call it twice in a Network")
         seen.add(id(layer))
 
 # %% ../../nbs/nn/network.ipynb #cb1d8023
@@ -1181,7 +1188,8 @@ def Input(shape: Sequence[int | None], *, name: str | None = None) -> Symbol:
     (None, 28, 28, 1)
     """
     shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    return Symbol((None, *(n if n is None else _at_least(n, 1, "a size") for n in shape)), name=name)
+    sizes = (n if n is None else _at_least(n, 1, "a size") for n in shape)
+    return Symbol((None, *sizes), name=name)
 
 # %% ../../nbs/nn/network.ipynb #5e49c15c
 class Network(Model):
@@ -1503,7 +1511,8 @@ def _read(path: str | Path) -> tuple[dict, dict[str, NDArray]]:
             zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from None
     if version != FORMAT:
-        raise ValueError(f"{path} has format {version}; this version of mlcheat reads format {FORMAT}")
+        raise ValueError(f"{path} has format {version}; this version of mlcheat reads format "
+                         f"{FORMAT}")
     return description, arrays
 
 
@@ -1523,7 +1532,8 @@ def _describe_training(model: Model) -> dict | None:
     """Loss, metrics and optimizer as JSON can hold them; None before `compile`."""
     if model.optimizer is None:
         return None
-    for name, function in (pair for part in model.metrics + model.weighted_metrics for pair in part):
+    metrics = model.metrics + model.weighted_metrics
+    for name, function in (pair for part in metrics for pair in part):
         known = _metric(name)
         if known is not function and getattr(known, "k", None) != getattr(function, "k", 0):
             raise ValueError(f"the metric {name} is a function of your own and cannot be saved; "
@@ -1534,8 +1544,9 @@ def _describe_training(model: Model) -> dict | None:
     own = [a for a, b in zip(model.losses, known) if a is not None and type(a) is not b]
     kind = type(model.optimizer)
     if own or OPTIMIZERS.get(kind.__name__.lower()) is not kind:
-        raise ValueError(f"{type(own[0]).__name__ if own else kind.__name__} is a class of your own "
-                         "and cannot be saved; save_weights keeps the weights")
+        name = type(own[0]).__name__ if own else kind.__name__
+        raise ValueError(f"{name} is a class of your own and cannot be saved; "
+                         "save_weights keeps the weights")
     metrics, weighted = ([[name for name, _ in part] for part in parts]
                          for parts in (model.metrics, model.weighted_metrics))
     return {"losses": losses, "loss_weights": model.loss_weights, "metrics": metrics,

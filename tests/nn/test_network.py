@@ -172,7 +172,8 @@ def test_several_outputs_equal_keras(keras):
     fit = dict(batch_size=16, epochs=2, shuffle=False, verbose=0, validation_data=(X, ys))
     assert_same_history(net.fit(X, ys, **fit).history, theirs.fit(X, ys, **fit).history)
     assert_same_weights(net.get_weights(), theirs.get_weights())
-    assert_same_history(net.evaluate(X, ys, return_dict=True), theirs.evaluate(X, ys, return_dict=True, verbose=0))
+    assert_same_history(net.evaluate(X, ys, 16, return_dict=True),
+                        theirs.evaluate(X, ys, 16, return_dict=True, verbose=0))
 
 
 @pytest.mark.parametrize("steps", [True, False], ids=["each-step", "last-step"])
