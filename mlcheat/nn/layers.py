@@ -452,7 +452,7 @@ def activation_forward(activation: str | Callable | None, z: NDArray) -> NDArray
     >>> activation_forward("relu", np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    name = _activation(activation)
+    name = activation if isinstance(activation, str) else _activation(activation)
     if name in (None, "linear"):
         return z
     if name == "relu":
@@ -496,7 +496,7 @@ def activation_backward(activation: str | Callable | None, z: NDArray, a: NDArra
     >>> activation_backward("tanh", np.zeros(2), np.zeros(2), np.array([1.0, 3.0]))
     array([1., 3.])
     """
-    name = _activation(activation)
+    name = activation if isinstance(activation, str) else _activation(activation)
     if name in (None, "linear"):
         return grad
     if name == "relu":
@@ -811,23 +811,25 @@ class Dense(Layer):
                             regularizer=self.bias_regularizer)
 
     def _forward(self, x: NDArray, training: bool, mask: NDArray | None) -> NDArray:
-        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])     # one product for all ranks
-        z = rows @ self.kernel
+        rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])     # one product for all ranks
+        z = rows @ self._weights["kernel"]
         if self.use_bias:
-            z += self.bias
-        a = activation_forward(self.activation, z)
+            z += self._weights["bias"]
+        a = z if self.activation is None else activation_forward(self.activation, z)
         self.cache = rows, z, a
-        return a.reshape(*x.shape[:-1], self.units)
+        return a if x.ndim == 2 else a.reshape(*x.shape[:-1], self.units)
 
     def _backward(self, grad: NDArray) -> NDArray | None:
         rows, z, a = self.cache
-        g = activation_backward(self.activation, z, a, grad.reshape(a.shape))
+        g = grad if grad.ndim == 2 else grad.reshape(a.shape)
+        if self.activation is not None:
+            g = activation_backward(self.activation, z, a, g)
         if self.trainable:
-            np.matmul(rows.T, g, out=self.grad_of("kernel"))
+            np.matmul(rows.T, g, out=self._gradients["kernel"])
             if self.use_bias:
-                np.sum(g, axis=0, out=self.grad_of("bias"))
+                np.add.reduce(g, axis=0, out=self._gradients["bias"])
         if self.input_gradient:
-            return (g @ self.kernel.T).reshape(*grad.shape[:-1], rows.shape[-1])
+            return (g @ self._weights["kernel"].T).reshape(*grad.shape[:-1], rows.shape[-1])
         return None
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

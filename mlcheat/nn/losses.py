@@ -1297,10 +1297,10 @@ def categorical_crossentropy_prime(y_true: ArrayLike, y_pred: ArrayLike, from_lo
     return np.moveaxis(g, -1, axis)
 
 # %% ../../nbs/nn/losses.ipynb #a3d86e3c
-def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | None = None,
+def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | np.floating | None = None,
                         gradient: bool = True) -> tuple[NDArray, NDArray | None]:
     """Losses of logits (n, k), and their gradient times `scale`; label -1 is left out."""
-    rows, kept = np.arange(len(z)), labels >= 0
+    rows = np.arange(len(z))
     if max(z.max(), -z.min()) <= 30:                       # safe as they are, and exact: no shift
         e = np.exp(z)
         total = _row_sums(e)
@@ -1311,9 +1311,9 @@ def _sparse_from_logits(labels: NDArray, z: NDArray, scale: NDArray | None = Non
         np.exp(e, out=e)
         total = _row_sums(e)
         losses += np.log(total)
-    scale = np.ones(len(z), z.dtype) if scale is None else scale
-    if not kept.all():
-        losses, scale = (np.where(kept, a, z.dtype.type(0)) for a in (losses, scale))
+    scale = z.dtype.type(1) if scale is None else scale
+    if labels.min() < 0:
+        losses, scale = (np.where(labels >= 0, a, z.dtype.type(0)) for a in (losses, scale))
     if not gradient:
         return losses, None
     e *= (scale / total)[:, None]                          # in place: the probabilities, scaled
@@ -2898,6 +2898,9 @@ class SparseCategoricalCrossentropy(Loss):
         else:
             labels, z = np.asarray(y_true, np.intp), np.asarray(y_pred)
         kept = None if ignored is None else labels >= 0
+        if sample_weight is None and kept is None and self.reduction in ("sum_over_batch_size", "mean"):
+            losses, gradient = _sparse_from_logits(labels.ravel(), z.reshape(-1, z.shape[-1]), z.dtype.type(1 / labels.size))
+            return float(losses.sum()) / labels.size, gradient.reshape(z.shape)
         factors = _factors(np.empty(labels.shape, z.dtype), kept, sample_weight, self.reduction)
         flat = z.reshape(-1, z.shape[-1])
         losses, gradient = _sparse_from_logits(labels.ravel(), flat, factors.ravel())

@@ -240,8 +240,12 @@ class Optimizer:
         self.skip_nonfinite = bool(skip_nonfinite)
         self.state: list[dict[str, np.ndarray]] = []
         self._calls = 0
+        self._known: list[np.ndarray] = []  # the parameters of the last call, already checked
+        self._scratch = np.empty((3, 0))
 
     # what a subclass gives
+    _numbers: tuple[str, ...] = ()  # attributes that belong to the state beside the arrays
+
     def _slots(self) -> dict[str, float]:
         """The arrays kept for each parameter, with their first value."""
         return {}
@@ -368,6 +372,7 @@ class Optimizer:
     def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
         """Put copies of all state arrays and the number of calls into `store`, as Keras does."""
         store["calls"] = np.array(self._calls)
+        store |= {name: np.array(getattr(self, name)) for name in self._numbers}
         for i, state in enumerate(self.state):
             store |= {f"{i}/{name}": array.copy() for name, array in state.items()}
 
@@ -375,10 +380,12 @@ class Optimizer:
         """Go on from the state that `save_own_variables` has stored."""
         found: dict[int, dict[str, np.ndarray]] = {}
         for key in store:
-            if key != "calls":
+            if "/" in key:
                 i, name = key.split("/")
                 found.setdefault(int(i), {})[name] = np.array(store[key])
         self._calls = int(store["calls"])
+        for name in self._numbers:
+            setattr(self, name, float(store[name]))
         self.state = [found[i] for i in range(len(found))]
         self._shapes = [next(iter(state.values())).shape for state in self.state]
 
@@ -394,18 +401,21 @@ class Optimizer:
                 f"this optimizer has state for {len(self.state)} parameters, got {len(params)}: "
                 "make a new optimizer for new parameters"
             )
-        for i, w in enumerate(params):
-            if not isinstance(w, np.ndarray) or w.dtype.kind != "f" or not w.flags.writeable:
-                kind = (
-                    f"{type(w).__name__} of {w.dtype}"
-                    if isinstance(w, np.ndarray)
-                    else type(w).__name__
-                )
-                raise TypeError(f"params[{i}] must be a writable array of floats, got {kind}")
-            if self.state and self._shapes[i] != w.shape:
-                raise ValueError(
-                    f"params[{i}] had shape {self._shapes[i]} before, now {w.shape}"
-                )
+        same = len(params) == len(self._known) and all(w is k for w, k in zip(params, self._known))
+        if not same:
+            for i, w in enumerate(params):
+                if not isinstance(w, np.ndarray) or w.dtype.kind != "f" or not w.flags.writeable:
+                    kind = (
+                        f"{type(w).__name__} of {w.dtype}"
+                        if isinstance(w, np.ndarray)
+                        else type(w).__name__
+                    )
+                    raise TypeError(f"params[{i}] must be a writable array of floats, got {kind}")
+                if self.state and self._shapes[i] != w.shape:
+                    raise ValueError(
+                        f"params[{i}] had shape {self._shapes[i]} before, now {w.shape}"
+                    )
+            self._known = params
         gradients = [
             None if g is None else _gradient(g, w, i)
             for i, (g, w) in enumerate(zip(grads, params))
@@ -474,7 +484,10 @@ class Optimizer:
         """One parameter array, block by block."""
         w, g = p.reshape(-1), g.reshape(-1)
         flat = {name: array.reshape(-1) for name, array in s.items()}
-        a, b, c = np.empty((3, min(_BLOCK, w.size)), w.dtype)
+        size = min(_BLOCK, w.size)
+        if self._scratch.dtype != w.dtype or self._scratch.shape[1] < size:
+            self._scratch = np.empty((3, size), w.dtype)
+        a, b, c = self._scratch
         for i in range(0, w.size, _BLOCK):
             cut = slice(i, i + _BLOCK)
             wi, gi = w[cut], g[cut]
@@ -1272,6 +1285,8 @@ class Nadam(Optimizer):
         self.beta_2 = _number(beta_2, "beta_2", 0, 1, closed=True)
         self.epsilon = _number(epsilon, "epsilon")
         self._product = 1.0
+
+    _numbers = ("_product",)
 
     def _slots(self):
         return {"m": 0.0, "v": 0.0}

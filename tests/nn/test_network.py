@@ -1003,7 +1003,7 @@ def test_training_goes_on_to_the_last_bit(tmp_path, dtype):
 
 
 @settings(max_examples=25)
-@given(st.integers(0, 10**6), st.sampled_from(["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "lion"]),
+@given(st.integers(0, 10**6), st.sampled_from(["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "lion"]),
        st.sampled_from(["mse", "huber", "log_cosh", "mae"]))
 def test_files_keep_every_optimizer_and_loss(tmp_path_factory, seed, optimizer, loss):
     path = tmp_path_factory.mktemp("net") / "net.npz"
