@@ -83,8 +83,15 @@ def layer_table(model: keras.Model) -> list[dict[str, Any]]:
     rows = []
     for layer in model.layers:
         trainable, other = parameter_count(layer)
-        rows.append({"layer": layer.name, "kind": type(layer).__name__, "output": tuple(layer.output.shape[1:]),
-                     "trainable": trainable, "other": other})
+        rows.append(
+            {
+                "layer": layer.name,
+                "kind": type(layer).__name__,
+                "output": tuple(layer.output.shape[1:]),
+                "trainable": trainable,
+                "other": other,
+            }
+        )
     return rows
 
 # %% ../../nbs/architectures/runtime.ipynb #fcb116df
@@ -127,10 +134,14 @@ def _tensor(a: ArrayLike, what: str) -> tf.Tensor:
     """An array with one row an example as a tensor in main memory; floats become float32."""
     a = np.asarray(a)
     if a.ndim == 0 or a.dtype == object:
-        raise ValueError(f"{what} must be an array of numbers with one row an example, got {a.dtype} of shape {a.shape}")
+        raise ValueError(
+            f"{what} must be an array of numbers with one row an example, got {a.dtype} of shape {a.shape}"
+        )
     if np.issubdtype(a.dtype, np.floating):
         if not np.isfinite(a).all():
-            raise ValueError(f"{what} holds {np.sum(~np.isfinite(a))} values that are nan or infinite")
+            raise ValueError(
+                f"{what} holds {np.sum(~np.isfinite(a))} values that are nan or infinite"
+            )
         a = a.astype(keras.config.floatx())
     with tf.device("CPU:0"):
         return tf.convert_to_tensor(a)
@@ -140,28 +151,43 @@ def _rows(data: Any, batch_size: int, shuffle: bool, seed: int, drop: bool) -> t
     """Batches of rows of the arrays: the row numbers are shuffled, and a batch is gathered at once."""
     lengths = {int(a.shape[0]) for a in tf.nest.flatten(data)}
     if len(lengths) > 1:
-        raise ValueError(f"x and y must have the same number of rows, got {[a.shape[0] for a in tf.nest.flatten(data)]}")
+        raise ValueError(
+            f"x and y must have the same number of rows, got {[a.shape[0] for a in tf.nest.flatten(data)]}"
+        )
     (n,) = lengths
     if n == 0:
         raise ValueError("there are no rows")
     if drop and n < batch_size:
-        raise ValueError(f"{n} rows do not fill one batch of {batch_size}, and drop_remainder=True leaves them out")
+        raise ValueError(
+            f"{n} rows do not fill one batch of {batch_size}, and drop_remainder=True leaves them out"
+        )
     rows = tf.data.Dataset.range(n)
     rows = rows.shuffle(n, seed=seed) if shuffle else rows
     return rows.batch(batch_size, drop_remainder=drop).map(
-        lambda i: tf.nest.map_structure(lambda a: tf.gather(a, i), data))
+        lambda i: tf.nest.map_structure(lambda a: tf.gather(a, i), data)
+    )
 
 
 def _started_late(data: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches; an iterator that is made but never asked (Keras' `fit` makes them) uses up no shuffled order."""
+    """The same batches; an iterator made but never asked (Keras' `fit` makes them) uses up no order."""
     length = data.cardinality()
     late = tf.data.Dataset.from_tensors(0).flat_map(lambda _: data)
     return late if length < 0 else late.apply(tf.data.experimental.assert_cardinality(length))
 
 # %% ../../nbs/architectures/runtime.ipynb #250d88c8
-def pipeline(x: Any, y: ArrayLike | None = None, *, batch_size: int = 64, shuffle: bool = True, seed: int = 0,
-             drop_remainder: bool | None = None, cache: bool = True, map: Callable | None = None,
-             noise: Sequence[int] | None = None, signature: Any = None) -> tf.data.Dataset:
+def pipeline(
+    x: Any,
+    y: ArrayLike | None = None,
+    *,
+    batch_size: int = 64,
+    shuffle: bool = True,
+    seed: int = 0,
+    drop_remainder: bool | None = None,
+    cache: bool = True,
+    map: Callable | None = None,
+    noise: Sequence[int] | None = None,
+    signature: Any = None,
+) -> tf.data.Dataset:
     r"""Feed arrays to a training loop: shuffled, in batches of one shape, prepared while the device computes.
 
     .. math:: \text{steps per epoch} = \lfloor n / B \rfloor
@@ -185,7 +211,8 @@ def pipeline(x: Any, y: ArrayLike | None = None, *, batch_size: int = 64, shuffl
     map : callable, optional
         Applied to every batch, `map(x, y)`, in TensorFlow operations.
     noise : tuple of int, optional
-        Adds to every batch, as its last part, standard normal numbers of this shape for each example, new ones in every step.
+        Adds to every batch, as its last part, standard normal numbers of this shape for each
+        example, new ones in every step.
     signature : structure of tf.TensorSpec, optional
         What a generator yields: one example, without a batch axis.
 
@@ -221,13 +248,19 @@ def pipeline(x: Any, y: ArrayLike | None = None, *, batch_size: int = 64, shuffl
     drop = shuffle if drop_remainder is None else drop_remainder
     if callable(x):
         if signature is None:
-            raise ValueError("a generator needs a signature: a tf.TensorSpec for each part of one example")
+            raise ValueError(
+                "a generator needs a signature: a tf.TensorSpec for each part of one example"
+            )
         data = tf.data.Dataset.from_generator(x, output_signature=signature)
         data = data.cache() if cache else data
-        data = (data.shuffle(10_000, seed=seed) if shuffle else data).batch(batch_size, drop_remainder=drop)
+        data = (data.shuffle(10_000, seed=seed) if shuffle else data).batch(
+            batch_size, drop_remainder=drop
+        )
     else:
         arrays = tf.nest.map_structure(lambda a: _tensor(a, "x"), x)
-        data = _rows(arrays if y is None else (arrays, _tensor(y, "y")), batch_size, shuffle, seed, drop)
+        data = _rows(
+            arrays if y is None else (arrays, _tensor(y, "y")), batch_size, shuffle, seed, drop
+        )
     if noise is not None:
         draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
@@ -250,23 +283,31 @@ def _cluster() -> tuple[int, int] | None:
     except ValueError as error:
         raise ValueError(f"TF_CONFIG is not JSON: {error}") from None
     if not isinstance(config, dict) or not isinstance(config.get("cluster"), dict):
-        raise ValueError("TF_CONFIG lacks the field cluster, a table of addresses such as {'worker': ['host:port', ...]}")
+        raise ValueError(
+            "TF_CONFIG lacks the field cluster, a table of addresses such as {'worker': ['host:port', ...]}"
+        )
     task = config.get("task")
     if not isinstance(task, dict) or task.get("type") not in ("chief", "worker"):
         raise ValueError("TF_CONFIG lacks the field task.type: 'worker' or 'chief'")
     addresses = config["cluster"].get(task["type"])
     if not isinstance(addresses, list) or not addresses:
-        raise ValueError(f"TF_CONFIG lacks the field cluster.{task['type']}, a list of addresses")
+        raise ValueError(
+            f"TF_CONFIG lacks the field cluster.{task['type']}, a list of addresses"
+        )
     index = task.get("index")
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(addresses):
-        raise ValueError(f"TF_CONFIG needs the field task.index, an integer from 0 to {len(addresses) - 1}, got {index!r}")
+        raise ValueError(
+            f"TF_CONFIG needs the field task.index, an integer from 0 to {len(addresses) - 1}, got {index!r}"
+        )
     chiefs = len(config["cluster"].get("chief", []))
-    return chiefs + len(config["cluster"].get("worker", [])), index + (chiefs if task["type"] == "worker" else 0)
+    return chiefs + len(config["cluster"].get("worker", [])), index + (
+        chiefs if task["type"] == "worker" else 0
+    )
 
 
 _PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _STRATEGIES = ("auto", "none", "mirrored", "multiworker")
-_mirrored: list[str] = []                  # the mirrored strategies made in this process, by name
+_mirrored: list[str] = []  # the mirrored strategies made in this process, by name
 
 
 def _choose_device(device: str, gpus: int) -> tuple[str, str]:
@@ -286,25 +327,35 @@ def _choose_precision(precision: str, device: str) -> tuple[str, str]:
     """A dtype policy, and why."""
     if precision != "auto":
         if precision in ("float16", "bfloat16"):
-            raise ValueError(f"precision {precision!r} would keep the weights in 16 bits and scale no loss; "
-                             f"'mixed_{precision}' computes in 16 bits, keeps the weights in 32 and scales where needed")
+            raise ValueError(
+                f"precision {precision!r} would keep the weights in 16 bits and scale no loss; "
+                f"'mixed_{precision}' computes in 16 bits, keeps the weights in 32 and scales where needed"
+            )
         if precision not in _PRECISIONS:
-            raise ValueError(f"precision must be 'auto' or one of {', '.join(_PRECISIONS)}, got {precision!r}")
+            raise ValueError(
+                f"precision must be 'auto' or one of {', '.join(_PRECISIONS)}, got {precision!r}"
+            )
         return precision, "asked for"
     if device.startswith("cpu"):
         return "float32", "a CPU gains nothing from 16 bits"
     gpu = tf.config.list_physical_devices("GPU")[int(device.partition(":")[2] or 0)]
-    major, minor = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+    major, minor = tf.config.experimental.get_device_details(gpu).get(
+        "compute_capability", (0, 0)
+    )
     policy = "mixed_bfloat16" if major >= 8 else "mixed_float16" if major == 7 else "float32"
     return policy, f"GPU of compute capability {major}.{minor}"
 
 
-def _choose_strategy(strategy: Any, device: str, gpus: int) -> tuple[tf.distribute.Strategy, str]:
+def _choose_strategy(
+    strategy: Any, device: str, gpus: int
+) -> tuple[tf.distribute.Strategy, str]:
     """A strategy of tf.distribute, and why."""
     if isinstance(strategy, tf.distribute.Strategy):
         return strategy, "given"
     if strategy not in _STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(_STRATEGIES)} or a tf.distribute.Strategy, got {strategy!r}")
+        raise ValueError(
+            f"strategy must be one of {', '.join(_STRATEGIES)} or a tf.distribute.Strategy, got {strategy!r}"
+        )
     cluster, why = _cluster(), "asked for"
     if strategy == "auto":
         if cluster and cluster[0] > 1:
@@ -315,19 +366,31 @@ def _choose_strategy(strategy: Any, device: str, gpus: int) -> tuple[tf.distribu
             strategy, why = "none", "one device"
     if strategy == "multiworker":
         if cluster is None:
-            raise ValueError("strategy='multiworker' needs the environment variable TF_CONFIG (cluster and task)")
+            raise ValueError(
+                "strategy='multiworker' needs the environment variable TF_CONFIG (cluster and task)"
+            )
         return tf.distribute.MultiWorkerMirroredStrategy(), why
     if strategy == "mirrored":
         if _mirrored:
-            warnings.warn("a mirrored strategy exists already in this process; a second one may fail in the collective "
-                          "reduce. Use one Runtime for all models", stacklevel=4)
+            warnings.warn(
+                "a mirrored strategy exists already in this process; a second one may fail in the collective "
+                "reduce. Use one Runtime for all models",
+                stacklevel=4,
+            )
         kind = "GPU" if device.startswith("gpu") else "CPU"
-        made = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices(kind)])
+        made = tf.distribute.MirroredStrategy(
+            [d.name for d in tf.config.list_logical_devices(kind)]
+        )
         _mirrored.append(repr(made))
         return made, why
     if device == "gpu" or (device.startswith("cpu") and not gpus):
-        return tf.distribute.get_strategy(), why                  # TensorFlow's default is the first device already
-    return tf.distribute.OneDeviceStrategy(f"/{device}" if ":" in device else f"/{device}:0"), why
+        return (
+            tf.distribute.get_strategy(),
+            why,
+        )  # TensorFlow's default is the first device already
+    return tf.distribute.OneDeviceStrategy(
+        f"/{device}" if ":" in device else f"/{device}:0"
+    ), why
 
 # %% ../../nbs/architectures/runtime.ipynb #dbd92a70
 class Timing(NamedTuple):
@@ -421,7 +484,9 @@ class _Job(keras.Model):
         super().__init__(name="job")
         self.networks, self.optimizers, self.optimizer = networks, optimizers, optimizers[0]
         # beside the weights: variables without a model, and the states of dropout, which Keras' files leave out
-        self.loose = loose + [v for n in networks for v in n.variables if not any(v is w for w in n.weights)]
+        self.loose = loose + [
+            v for n in networks for v in n.variables if not any(v is w for w in n.weights)
+        ]
         self.record, self.done, self.built = record, 0, True
         self.sums: Any = None
 
@@ -429,7 +494,10 @@ class _Job(keras.Model):
         """What no weight file holds, the number of steps done, the sums of the running epoch, and the record."""
         for i, v in enumerate(self.loose):
             store[f"loose:{i}"] = keras.ops.convert_to_numpy(v)
-        store["done"], store["seconds"] = np.array(self.done), np.array(self.record.seconds, float)
+        store["done"], store["seconds"] = (
+            np.array(self.done),
+            np.array(self.record.seconds, float),
+        )
         store["epoch"] = np.array(self.record.epoch, int)
         for kind, table in (("sum", self.sums or {}), ("history", self.record.history)):
             for name, values in table.items():
@@ -440,13 +508,20 @@ class _Job(keras.Model):
         kept = {name: np.array(store[name]) for name in store.keys()}
         for i, v in enumerate(self.loose):
             v.assign(kept[f"loose:{i}"])
-        part = lambda kind: {k.partition(":")[2]: v.tolist() for k, v in kept.items() if k.startswith(kind + ":")}  # noqa: E731
+        part = lambda kind: {
+            k.partition(":")[2]: v.tolist() for k, v in kept.items() if k.startswith(kind + ":")
+        }  # noqa: E731
         self.done, self.sums = int(kept["done"]), part("sum")
-        self.record.epoch, self.record.seconds = kept["epoch"].tolist(), kept["seconds"].tolist()
+        self.record.epoch, self.record.seconds = (
+            kept["epoch"].tolist(),
+            kept["seconds"].tolist(),
+        )
         self.record.history = part("history")
 
 # %% ../../nbs/architectures/runtime.ipynb #066ac35d
-def checkpoint(folder: str | os.PathLike, *, every: int | str = "epoch", keep: bool = False) -> keras.callbacks.BackupAndRestore:
+def checkpoint(
+    folder: str | os.PathLike, *, every: int | str = "epoch", keep: bool = False
+) -> keras.callbacks.BackupAndRestore:
     """Save a run so that it can go on after a crash as if nothing had happened.
 
     Parameters
@@ -475,8 +550,9 @@ def checkpoint(folder: str | os.PathLike, *, every: int | str = "epoch", keep: b
     >>> checkpoint("runs/digits", every=100).save_freq
     100
     """
-    return keras.callbacks.BackupAndRestore(os.fspath(folder), save_freq=every, double_checkpoint=True,
-                                            delete_checkpoint=not keep)
+    return keras.callbacks.BackupAndRestore(
+        os.fspath(folder), save_freq=every, double_checkpoint=True, delete_checkpoint=not keep
+    )
 
 # %% ../../nbs/architectures/runtime.ipynb #f78fabb1
 @dataclass
@@ -493,20 +569,37 @@ class _Player:
 def _players(runtime: Runtime, loss_fn: Any, variables: Any, optimizer: Any) -> list[_Player]:
     """One player, or several that are named by the keys of three mappings."""
     if not isinstance(loss_fn, Mapping):
-        loss_fn, variables, optimizer = {"loss": loss_fn}, {"loss": variables}, {"loss": optimizer}
+        loss_fn, variables, optimizer = (
+            {"loss": loss_fn},
+            {"loss": variables},
+            {"loss": optimizer},
+        )
     for what, table in (("variables", variables), ("optimizer", optimizer)):
         if not isinstance(table, Mapping) or set(table) != set(loss_fn):
-            raise ValueError(f"{what} must be a mapping with the keys of loss_fn, {list(loss_fn)}, got {table!r:.80}")
+            raise ValueError(
+                f"{what} must be a mapping with the keys of loss_fn, {list(loss_fn)}, got {table!r:.80}"
+            )
     made, players = {}, []
     for name, function in loss_fn.items():
-        given = variables[name] if isinstance(variables[name], (list, tuple)) else [variables[name]]
+        given = (
+            variables[name] if isinstance(variables[name], (list, tuple)) else [variables[name]]
+        )
         networks = [g for g in given if isinstance(g, keras.Layer)]
-        moved = [v for g in given for v in (g.trainable_variables if isinstance(g, keras.Layer) else [g])]
+        moved = [
+            v
+            for g in given
+            for v in (g.trainable_variables if isinstance(g, keras.Layer) else [g])
+        ]
         if not moved:
-            raise ValueError(f"{name}: there is no variable to train; build the model first (an Input, or a call on data)")
-        if runtime.replicas > 1 and not all(isinstance(getattr(v, "value", v), tf.distribute.DistributedValues)
-                                            or hasattr(getattr(v, "value", v), "_distribute_strategy") for v in moved):
-            raise ValueError(f"{name}: build the model inside `with runtime.scope():`; {moved[0].name} lives on one device only")
+            raise ValueError(
+                f"{name}: there is no variable to train; build the model first (an Input, or a call on data)"
+            )
+        if runtime.replicas > 1 and not all(
+            isinstance(getattr(v, "value", v), tf.distribute.DistributedValues) for v in moved
+        ):
+            raise ValueError(
+                f"{name}: build the model inside `with runtime.scope():`; {moved[0].name} lives on one device only"
+            )
         if id(optimizer[name]) not in made or isinstance(optimizer[name], str):
             made[id(optimizer[name])] = _optimizer(runtime, optimizer[name])
         players.append(_Player(name, function, moved, made[id(optimizer[name])], networks))
@@ -519,7 +612,10 @@ def _optimizer(runtime: Runtime, optimizer: Any) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.get(optimizer)
         if runtime.replicas > 1 and not optimizer.built:
             optimizer = type(optimizer).from_config(optimizer.get_config())
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.loss_scale_factor
+        scaled = (
+            isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            or optimizer.loss_scale_factor
+        )
         if runtime.precision == "mixed_float16" and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
@@ -530,13 +626,21 @@ _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 def _clips(optimizer: Any) -> dict[str, float]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return {name: getattr(inner, name) for name in _CLIPS if getattr(inner, name, None) is not None}
+    return {
+        name: getattr(inner, name) for name in _CLIPS if getattr(inner, name, None) is not None
+    }
 
 
 @contextlib.contextmanager
 def _shared_clipping(players: list[_Player], replicas: int) -> Iterator[None]:
     """Clipping thresholds for a gradient that was divided by the number of replicas."""
-    kept = {id(p.optimizer): (getattr(p.optimizer, "inner_optimizer", p.optimizer), _clips(p.optimizer)) for p in players}
+    kept = {
+        id(p.optimizer): (
+            getattr(p.optimizer, "inner_optimizer", p.optimizer),
+            _clips(p.optimizer),
+        )
+        for p in players
+    }
     for inner, clips in kept.values():
         for name, value in clips.items():
             setattr(inner, name, value / replicas)
@@ -554,34 +658,57 @@ def _examples(batch: Any, replicas: int) -> tf.Tensor | float:
     if first.shape[0] is not None:
         return float(first.shape[0]), float(first.shape[0] * replicas)
     here = tf.cast(tf.shape(first)[0], tf.float32)
-    return here, tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here) if replicas > 1 else here
+    return here, tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, here
+    ) if replicas > 1 else here
 
 
-def _values(player: _Player, batch: Any, training: bool, metrics: Mapping[str, Callable]) -> dict[str, tf.Tensor]:
+def _values(
+    player: _Player, batch: Any, training: bool, metrics: Mapping[str, Callable]
+) -> dict[str, tf.Tensor]:
     """What the loss function returns, by name: one float32 number an example each."""
     out = player.loss_fn(batch, training)
     if not isinstance(out, Mapping):
         out = {"loss": out}
     if "loss" not in out:
-        raise ValueError(f"{player.name}: the loss function returned {list(out)}; one entry must be named 'loss'")
-    out = {player.name if k == "loss" else k: v for k, v in out.items()} | {k: f(batch, training) for k, f in metrics.items()}
+        raise ValueError(
+            f"{player.name}: the loss function returned {list(out)}; one entry must be named 'loss'"
+        )
+    out = {player.name if k == "loss" else k: v for k, v in out.items()} | {
+        k: f(batch, training) for k, f in metrics.items()
+    }
     for name, v in out.items():
         out[name] = v = tf.cast(v, tf.float32)
         if v.shape.rank != 1:
-            raise ValueError(f"{name} must be one number an example, shape (batch,), got shape {tuple(v.shape)}")
+            raise ValueError(
+                f"{name} must be one number an example, shape (batch,), got shape {tuple(v.shape)}"
+            )
     return out
 
 
-def _stepper(runtime: Runtime, players: list[_Player], metrics: Mapping[str, Callable], check: Callable | None,
-             training: bool) -> tuple[Callable, list[str]]:
+def _stepper(
+    runtime: Runtime,
+    players: list[_Player],
+    metrics: Mapping[str, Callable],
+    check: Callable | None,
+    training: bool,
+) -> tuple[Callable, list[str]]:
     """A compiled step over a distributed batch: [examples, bad rows, sums...], and the names of the sums."""
     names: list[str] = []
     replicas, total = runtime.replicas, tf.distribute.ReduceOp.SUM
-    compiled = functools.partial(tf.function, jit_compile=True) if runtime.jit else (lambda f: f)
+    # partial: TensorFlow tells functions apart by their code, and would warn that a new run "retraces" the last one
+    compiled = (
+        (lambda f: tf.function(functools.partial(f), jit_compile=True))
+        if runtime.jit
+        else (lambda f: f)
+    )
 
     def measured(player):
         def values(batch):
-            return {k: tf.reduce_sum(v) for k, v in _values(player, batch, False, metrics).items()}
+            return {
+                k: tf.reduce_sum(v) for k, v in _values(player, batch, False, metrics).items()
+            }
+
         return compiled(values)
 
     def differentiated(player):
@@ -589,7 +716,10 @@ def _stepper(runtime: Runtime, players: list[_Player], metrics: Mapping[str, Cal
             with tf.GradientTape() as tape:
                 values = _values(player, batch, True, metrics)
                 loss = tf.reduce_sum(values[player.name]) * weight
-            return tape.gradient(loss, player.variables), {k: tf.reduce_sum(v) for k, v in values.items()}
+            return tape.gradient(loss, player.variables), {
+                k: tf.reduce_sum(v) for k, v in values.items()
+            }
+
         return compiled(gradients)
 
     run = [(p, differentiated(p) if training else measured(p)) for p in players]
@@ -601,9 +731,15 @@ def _stepper(runtime: Runtime, players: list[_Player], metrics: Mapping[str, Cal
             if not training:
                 sums |= function(batch)
                 continue
-            grads, values = function(batch, player.optimizer.scale_loss(tf.constant(1.0) / everywhere))
-            if replicas > 1 and (_clips(player.optimizer) or hasattr(player.optimizer, "inner_optimizer")):
-                grads = _summed(grads, replicas)               # clip and judge the whole gradient, not a replica's part
+            grads, values = function(
+                batch, player.optimizer.scale_loss(tf.constant(1.0) / everywhere)
+            )
+            if replicas > 1 and (
+                _clips(player.optimizer) or hasattr(player.optimizer, "inner_optimizer")
+            ):
+                grads = _summed(
+                    grads, replicas
+                )  # clip and judge the whole gradient, not a replica's part
             player.optimizer.apply_gradients(zip(grads, player.variables))
             sums |= values
         if training and replicas > 1:
@@ -612,26 +748,37 @@ def _stepper(runtime: Runtime, players: list[_Player], metrics: Mapping[str, Cal
         bad = tf.constant(0.0) if check is None else check(batch)
         return tf.stack([tf.convert_to_tensor(here), bad, *sums.values()])
 
-    @functools.partial(tf.function, reduce_retracing=True)
     def step(batch):
-        return runtime.strategy.reduce(total, runtime.strategy.run(replica_step, args=(batch,)), axis=None)
+        return runtime.strategy.reduce(
+            total, runtime.strategy.run(replica_step, args=(batch,)), axis=None
+        )
 
-    return step, names
+    return tf.function(functools.partial(step), reduce_retracing=True), names
 
 
 def _summed(grads: list, replicas: int) -> list:
     """The gradient of the whole batch over the number of replicas: the optimizer adds the replicas up again."""
     present = [g for g in grads if g is not None]
-    whole = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
+    whole = iter(
+        tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present)
+    )
     return [None if g is None else next(whole) / replicas for g in grads]
 
 
 def _share_averages(players: list[_Player]) -> None:
     """Moving averages (batch normalisation): the mean over the replicas, which see different examples."""
     context = tf.distribute.get_replica_context()
-    shared = {id(v): v for p in players for n in p.networks for v in n.non_trainable_variables if "float" in str(v.dtype)}
+    shared = {
+        id(v): v
+        for p in players
+        for n in p.networks
+        for v in n.non_trainable_variables
+        if "float" in str(v.dtype)
+    }
     if shared:
-        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.convert_to_tensor(v) for v in shared.values()])
+        means = context.all_reduce(
+            tf.distribute.ReduceOp.MEAN, [tf.convert_to_tensor(v) for v in shared.values()]
+        )
         for v, mean in zip(shared.values(), means):
             v.assign(mean)
 
@@ -639,46 +786,70 @@ def _share_averages(players: list[_Player]) -> None:
 def _distributed(runtime: Runtime, dataset: tf.data.Dataset) -> Any:
     """The dataset, each batch cut into the parts of the replicas."""
     options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
     return runtime.strategy.experimental_distribute_dataset(dataset.with_options(options))
 
 
 def _steps_of(dataset: Any, steps: int | None) -> int:
     """Batches in an epoch."""
     if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(f"expected a tf.data.Dataset, got {type(dataset).__name__}; pipeline(x, y) makes one")
+        raise TypeError(
+            f"expected a tf.data.Dataset, got {type(dataset).__name__}; pipeline(x, y) makes one"
+        )
     if steps is not None:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         return steps
     known = int(dataset.cardinality())
     if known == 0:
-        raise ValueError("the dataset has no batch; with drop_remainder=True a short last batch is left out")
+        raise ValueError(
+            "the dataset has no batch; with drop_remainder=True a short last batch is left out"
+        )
     if known < 0:
-        raise ValueError("the dataset does not know its length (a generator): say how many batches make an epoch, steps=...")
+        raise ValueError(
+            "the dataset does not know its length (a generator): say how many batches make an epoch, steps=..."
+        )
     return known
 
 
 def _check_split(runtime: Runtime, batch: Any) -> None:
     """Every replica must get the same number of examples."""
-    sizes = [int(tf.nest.flatten(part)[0].shape[0]) for part in runtime.strategy.experimental_local_results(batch)] \
-        if not isinstance(batch, (tuple, list, dict)) else \
-        [int(v.shape[0]) for v in runtime.strategy.experimental_local_results(tf.nest.flatten(batch)[0])]
+    sizes = [
+        int(part.shape[0])
+        for part in runtime.strategy.experimental_local_results(tf.nest.flatten(batch)[0])
+    ]
     if len(set(sizes)) > 1 or 0 in sizes:
-        raise ValueError(f"a batch of {sum(sizes)} cannot be split evenly over {runtime.replicas} replicas: "
-                         "batch_size is the global batch; make it a multiple of the replicas, with drop_remainder=True")
+        raise ValueError(
+            f"a batch of {sum(sizes)} cannot be split evenly over {runtime.replicas} replicas: "
+            "batch_size is the global batch; make it a multiple of the replicas, with drop_remainder=True"
+        )
 
 
-def _train(runtime: Runtime, players: list[_Player], dataset: tf.data.Dataset, *, epochs: int, metrics: Mapping | None,
-           validation: Any, callbacks: Sequence, steps: int | None, verbose: int, check: Callable | None = None) -> History:
+def _train(
+    runtime: Runtime,
+    players: list[_Player],
+    dataset: tf.data.Dataset,
+    *,
+    epochs: int,
+    metrics: Mapping | None,
+    validation: Any,
+    callbacks: Sequence,
+    steps: int | None,
+    verbose: int,
+    check: Callable | None = None,
+) -> History:
     """The loop: every batch through `strategy.run`, Keras' callbacks around it."""
     if epochs < 0:
         raise ValueError(f"epochs must not be negative, got {epochs}")
     steps, metrics = _steps_of(dataset, steps), dict(metrics or {})
     size = tf.nest.flatten(dataset.element_spec)[0].shape[0]
     if size is not None and size % runtime.replicas:
-        raise ValueError(f"a batch of {size} cannot be split evenly over {runtime.replicas} replicas: "
-                         "batch_size is the global batch; make it a multiple of the replicas")
+        raise ValueError(
+            f"a batch of {size} cannot be split evenly over {runtime.replicas} replicas: "
+            "batch_size is the global batch; make it a multiple of the replicas"
+        )
     networks = list({id(n): n for p in players for n in p.networks}.values())
     loose = list({id(v): v for p in players if not p.networks for v in p.variables}.values())
     optimizers = list({id(p.optimizer): p.optimizer for p in players}.values())
@@ -688,21 +859,29 @@ def _train(runtime: Runtime, players: list[_Player], dataset: tf.data.Dataset, *
             if not p.optimizer.built:
                 p.optimizer.build(p.variables)
         job = _Job(networks, loose, optimizers, record)
-    model = networks[0] if len(players) == 1 and len(networks) == 1 and isinstance(networks[0], keras.Model) else job
+    model = (
+        networks[0]
+        if len(players) == 1 and len(networks) == 1 and isinstance(networks[0], keras.Model)
+        else job
+    )
     model.optimizer = optimizers[0]
-    calls = _call_list(runtime, callbacks, record, model, job, verbose=verbose, epochs=epochs, steps=steps)
+    calls = _call_list(
+        runtime, callbacks, record, model, job, verbose=verbose, epochs=epochs, steps=steps
+    )
     step, names = _stepper(runtime, players, metrics, check, training=True)
     judge = None if validation is None else _evaluator(runtime, players, metrics, check)
     model.stop_training = job.stop_training = False
     with _shared_clipping(players, runtime.replicas if runtime.replicas > 1 else 1):
         calls.on_train_begin()
         data = iter(_distributed(runtime, dataset.repeat().skip(job.done)))
-        start = job.done - len(record.epoch) * steps          # batches of the running epoch that a checkpoint has
+        start = (
+            job.done - len(record.epoch) * steps
+        )  # batches of the running epoch that a checkpoint has
         logs: dict[str, float] = {}
         for epoch in range(len(record.epoch), epochs):
             if start == 0:
                 job.sums = {}
-            with _rates_kept(optimizers if start else []):     # a resumed epoch has begun already
+            with _rates_kept(optimizers if start else []):  # a resumed epoch has begun already
                 calls.on_epoch_begin(epoch)
             for batch in range(start, steps):
                 calls.on_train_batch_begin(batch)
@@ -711,7 +890,9 @@ def _train(runtime: Runtime, players: list[_Player], dataset: tf.data.Dataset, *
                     _check_split(runtime, part)
                 row = step(part).numpy()
                 _check_row(row, names, players, epoch, batch)
-                if np.isfinite(row).all():                    # float16: a step that the scaler skipped does not count
+                if np.isfinite(
+                    row
+                ).all():  # float16: a step that the scaler skipped does not count
                     for name, value in zip(["examples", *names], [row[0], *row[2:]]):
                         job.sums[name] = job.sums.get(name, 0.0) + float(value)
                 job.done += 1
@@ -734,8 +915,13 @@ def _train(runtime: Runtime, players: list[_Player], dataset: tf.data.Dataset, *
 @contextlib.contextmanager
 def _rates_kept(optimizers: list) -> Iterator[None]:
     """Learning rates as they were before; a schedule of the optimizer's own follows its step count anyway."""
-    kept = [(o, float(o.learning_rate.numpy())) for o in optimizers
-            if not isinstance(getattr(o, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule)]
+    kept = [
+        (o, float(o.learning_rate.numpy()))
+        for o in optimizers
+        if not isinstance(
+            getattr(o, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
+        )
+    ]
     yield
     for optimizer, rate in kept:
         optimizer.learning_rate = rate
@@ -745,36 +931,60 @@ def _means(sums: Mapping[str, float]) -> dict[str, float]:
     return {k: v / sums["examples"] for k, v in sums.items() if k != "examples"}
 
 
-def _check_row(row: NDArray, names: list[str], players: list[_Player], epoch: int, batch: int) -> None:
+def _check_row(
+    row: NDArray, names: list[str], players: list[_Player], epoch: int, batch: int
+) -> None:
     """Labels out of range, or a loss that is no number any more."""
     if row[1] > 0:
-        raise ValueError(f"epoch {epoch}, batch {batch}: {int(row[1])} labels lie outside the classes of the model")
+        raise ValueError(
+            f"epoch {epoch}, batch {batch}: {int(row[1])} labels lie outside the classes of the model"
+        )
     for p in players:
         value = row[2 + names.index(p.name)] / row[0]
-        scale = p.optimizer.dynamic_scale.numpy() if hasattr(p.optimizer, "dynamic_scale") else 1.0
-        if not np.isfinite(value) and scale <= 1.0:
-            raise FloatingPointError(f"{p.name} became {value} in epoch {epoch}, batch {batch}; a smaller learning rate, "
-                                     "clipping of gradients, or inputs of a sensible scale may help")
+        if np.isfinite(value):
+            continue
+        if (
+            not hasattr(p.optimizer, "dynamic_scale")
+            or p.optimizer.dynamic_scale.numpy() <= 1.0
+        ):  # the scaler has given up
+            raise FloatingPointError(
+                f"{p.name} became {value} in epoch {epoch}, batch {batch}; a smaller learning rate, "
+                "clipping of gradients, or inputs of a sensible scale may help"
+            )
 
 
-def _call_list(runtime: Runtime, callbacks: Sequence, record: History, model: Any, job: _Job, **params) -> Any:
-    """Keras' callbacks: the record after all that may add to the logs, the backups last; only the chief writes files."""
+def _call_list(
+    runtime: Runtime, callbacks: Sequence, record: History, model: Any, job: _Job, **params
+) -> Any:
+    """Keras' callbacks: the record after all that add to the logs, backups last; only the chief writes."""
     backup = keras.callbacks.BackupAndRestore
     first = [c for c in callbacks if not isinstance(c, backup)]
     last = [c for c in callbacks if isinstance(c, backup)]
     if not runtime.chief:
-        writers = (keras.callbacks.ModelCheckpoint, keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
+        writers = (
+            keras.callbacks.ModelCheckpoint,
+            keras.callbacks.CSVLogger,
+            keras.callbacks.TensorBoard,
+        )
         first, params["verbose"] = [c for c in first if not isinstance(c, writers)], 0
         for c in last:
             c.save_freq, c.delete_checkpoint = 10**15, False
     bar = [keras.callbacks.ProgbarLogger()] if params["verbose"] else []
-    calls = keras.callbacks.CallbackList([*first, record, *bar, *last], add_history=False, add_progbar=False, model=model, **params)
+    calls = keras.callbacks.CallbackList(
+        [*first, record, *bar, *last],
+        add_history=False,
+        add_progbar=False,
+        model=model,
+        **params,
+    )
     for c in last:
         c.set_model(job)
     return calls
 
 
-def _evaluator(runtime: Runtime, players: list[_Player], metrics: Mapping, check: Callable | None) -> Callable:
+def _evaluator(
+    runtime: Runtime, players: list[_Player], metrics: Mapping, check: Callable | None
+) -> Callable:
     step, names = _stepper(runtime, players, metrics, check, training=False)
 
     def evaluate(dataset: tf.data.Dataset) -> dict[str, float]:
@@ -787,7 +997,9 @@ def _evaluator(runtime: Runtime, players: list[_Player], metrics: Mapping, check
                 raise ValueError(f"{int(row[1])} labels lie outside the classes of the model")
             whole = row if whole is None else whole + row
         if whole is None or whole[0] == 0:
-            raise ValueError("the dataset for evaluation has no batch; drop_remainder=True leaves a short one out")
+            raise ValueError(
+                "the dataset for evaluation has no batch; drop_remainder=True leaves a short one out"
+            )
         return dict(zip(names, (whole[2:] / whole[0]).tolist()))
 
     return evaluate
@@ -795,7 +1007,11 @@ def _evaluator(runtime: Runtime, players: list[_Player], metrics: Mapping, check
 # %% ../../nbs/architectures/runtime.ipynb #d49302d1
 def _per_example(values: tf.Tensor) -> tf.Tensor:
     """The mean over all axes but the first."""
-    return tf.reduce_mean(values, axis=list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
+    return (
+        tf.reduce_mean(values, axis=list(range(1, values.shape.rank)))
+        if values.shape.rank > 1
+        else values
+    )
 
 
 def _metric(metric: Any, model: keras.Model, loss: Any) -> Callable:
@@ -804,12 +1020,19 @@ def _metric(metric: Any, model: keras.Model, loss: Any) -> Callable:
         width = model.output_shape[-1]
         if width == 1:
             cut = 0.0 if getattr(loss, "_fn_kwargs", {}).get("from_logits") else 0.5
-            return lambda y, p: tf.cast(tf.equal(tf.cast(tf.reshape(y, tf.shape(p)), tf.bool), p > cut), tf.float32)
-        return lambda y, p: (keras.metrics.categorical_accuracy if y.shape.rank == 2 and y.shape[-1] == width
-                             else keras.metrics.sparse_categorical_accuracy)(y, p)
+            return lambda y, p: tf.cast(
+                tf.equal(tf.cast(tf.reshape(y, tf.shape(p)), tf.bool), p > cut), tf.float32
+            )
+        return lambda y, p: (
+            keras.metrics.categorical_accuracy
+            if y.shape.rank == 2 and y.shape[-1] == width
+            else keras.metrics.sparse_categorical_accuracy
+        )(y, p)
     found = getattr(keras.metrics, metric, None) if isinstance(metric, str) else metric
     if not callable(found) or isinstance(found, (type, keras.metrics.Metric)):
-        raise ValueError(f"metrics must be 'accuracy' or functions (y_true, y_pred) that give one number an example, got {metric!r}")
+        raise ValueError(
+            f"metrics must be 'accuracy' or functions (y_true, y_pred) that give one number an example, got {metric!r}"
+        )
     return found
 
 
@@ -820,7 +1043,9 @@ def _label_check(model: keras.Model, loss: Any) -> Callable | None:
     if "sparse" not in name or getattr(loss, "ignore_class", None) is not None:
         return None
     classes = model.output_shape[-1]
-    return lambda batch: tf.reduce_sum(tf.cast((batch[1] < 0) | (batch[1] >= classes), tf.float32))
+    return lambda batch: tf.reduce_sum(
+        tf.cast((batch[1] < 0) | (batch[1] >= classes), tf.float32)
+    )
 
 
 def _without_cudnn(model: keras.Model, runtime: Runtime) -> None:
@@ -830,10 +1055,14 @@ def _without_cudnn(model: keras.Model, runtime: Runtime) -> None:
     for layer in model._flatten_layers():
         wanted = getattr(layer, "use_cudnn", False)
         if wanted is True:
-            raise ValueError(f"{layer.name} has use_cudnn=True, which XLA cannot compile: set use_cudnn=False or jit=False")
+            raise ValueError(
+                f"{layer.name} has use_cudnn=True, which XLA cannot compile: set use_cudnn=False or jit=False"
+            )
         if wanted == "auto":
-            warnings.warn(f"{layer.name}: XLA without cuDNN, because jit is on; Runtime(jit=False) takes cuDNN without XLA",
-                          stacklevel=3)
+            warnings.warn(
+                f"{layer.name}: XLA without cuDNN, because jit is on; Runtime(jit=False) takes cuDNN without XLA",
+                stacklevel=3,
+            )
             layer.use_cudnn = False
 
 # %% ../../nbs/architectures/runtime.ipynb #4a6b36ae
@@ -871,7 +1100,10 @@ def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callabl
     """
     loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
-        given, loss = loss, object.__new__(type(loss))            # copy.copy goes through get_config, which forgets Huber's delta
+        given, loss = (
+            loss,
+            object.__new__(type(loss)),
+        )  # copy.copy goes through get_config, which forgets Huber's delta
         loss.__dict__.update(given.__dict__ | {"reduction": "none"})
     if isinstance(metrics, str):
         metrics = [metrics]
@@ -887,7 +1119,9 @@ def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callabl
             values *= tf.cast(tf.reshape(weight[0], tf.shape(values)), values.dtype)
         for penalty in model.losses:
             values += tf.cast(penalty, values.dtype)
-        return {"loss": values} | {name: _per_example(f(y, predicted)) for name, f in chosen.items()}
+        return {"loss": values} | {
+            name: _per_example(f(y, predicted)) for name, f in chosen.items()
+        }
 
     return loss_fn
 
@@ -895,7 +1129,9 @@ def supervised(model: keras.Model, loss: Any, metrics: Sequence = ()) -> Callabl
 @functools.lru_cache(maxsize=16)
 def _forward(model: keras.Model, jit: bool) -> Callable:
     """The compiled forward pass of a model."""
-    return tf.function(lambda x: model(x, training=False), jit_compile=jit, reduce_retracing=True)
+    return tf.function(
+        functools.partial(model, training=False), jit_compile=jit, reduce_retracing=True
+    )
 
 # %% ../../nbs/architectures/runtime.ipynb #95321fdd
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -967,14 +1203,21 @@ class Runtime:
         strategy, why_strategy = _choose_strategy(self.strategy, device, gpus)
         auto = self.jit == "auto"
         jit = device.startswith("gpu") if auto else bool(self.jit)
-        why_jit = "asked for" if not auto else "a GPU pays back the compilation" if jit else "a CPU does not pay back the compilation"
+        why_jit = (
+            "asked for"
+            if not auto
+            else "a GPU pays back the compilation"
+            if jit
+            else "a CPU does not pay back the compilation"
+        )
         settings = {"device": device, "precision": precision, "jit": jit, "strategy": strategy}
         reasons = zip(settings, (why_device, why_precision, why_jit, why_strategy))
         for name, value in {**settings, "why": dict(reasons)}.items():
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        return f"Runtime(device={self.device!r}, precision={self.precision!r}, jit={self.jit}, replicas={self.replicas})"
+        chosen = f"device={self.device!r}, precision={self.precision!r}, jit={self.jit}"
+        return f"Runtime({chosen}, replicas={self.replicas})"
 
     @property
     def replicas(self) -> int:
@@ -984,7 +1227,11 @@ class Runtime:
     @property
     def workers(self) -> int:
         """Machines, or processes, that train together."""
-        return _cluster()[0] if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy) else 1
+        return (
+            _cluster()[0]
+            if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+            else 1
+        )
 
     @property
     def chief(self) -> bool:
@@ -993,15 +1240,28 @@ class Runtime:
 
     def describe(self) -> dict[str, Any]:
         """What was chosen, and why."""
-        return {"device": self.device, "precision": self.precision, "jit": self.jit, "replicas": self.replicas,
-                "workers": self.workers, "strategy": type(self.strategy).__name__, "seed": self.seed, "why": dict(self.why)}
+        kind = type(self.strategy).__name__
+        name = {
+            "_DefaultDistributionStrategy": "none",
+            "CollectiveAllReduceStrategy": "MultiWorkerMirroredStrategy",
+        }.get(kind, kind)
+        return {
+            "device": self.device,
+            "precision": self.precision,
+            "jit": self.jit,
+            "replicas": self.replicas,
+            "workers": self.workers,
+            "strategy": name,
+            "seed": self.seed,
+            "why": dict(self.why),
+        }
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[Runtime]:
-        """Build models in here: on the right devices, in the chosen precision, from the seed; everything is put back after."""
+        """Build models in here: right devices, chosen precision, own seed; all is put back after."""
         policy, state = keras.config.dtype_policy(), random.getstate()
         keras.config.set_dtype_policy(self.precision)
-        random.seed(self.seed)                      # Keras draws the seeds of unseeded layers from here
+        random.seed(self.seed)  # Keras draws the seeds of unseeded layers from here
         try:
             with self.strategy.scope():
                 yield self
@@ -1009,9 +1269,20 @@ class Runtime:
             keras.config.set_dtype_policy(policy)
             random.setstate(state)
 
-    def fit(self, loss_fn: Any, variables: Any, dataset: tf.data.Dataset, *, optimizer: Any, epochs: int,
-            metrics: Mapping[str, Callable] | None = None, validation: tf.data.Dataset | None = None,
-            callbacks: Sequence = (), steps: int | None = None, verbose: int = 0) -> History:
+    def fit(
+        self,
+        loss_fn: Any,
+        variables: Any,
+        dataset: tf.data.Dataset,
+        *,
+        optimizer: Any,
+        epochs: int,
+        metrics: Mapping[str, Callable] | None = None,
+        validation: tf.data.Dataset | None = None,
+        callbacks: Sequence = (),
+        steps: int | None = None,
+        verbose: int = 0,
+    ) -> History:
         """Minimise a loss of your own: `loss_fn(batch, training)` gives one number an example.
 
         Parameters
@@ -1053,28 +1324,71 @@ class Runtime:
         players = _players(self, loss_fn, variables, optimizer)
         for network in {id(n): n for p in players for n in p.networks}.values():
             _without_cudnn(network, self)
-        return _train(self, players, dataset, epochs=epochs, metrics=metrics, validation=validation, callbacks=callbacks,
-                      steps=steps, verbose=verbose)
+        return _train(
+            self,
+            players,
+            dataset,
+            epochs=epochs,
+            metrics=metrics,
+            validation=validation,
+            callbacks=callbacks,
+            steps=steps,
+            verbose=verbose,
+        )
 
-    def fit_model(self, model: keras.Model, dataset: tf.data.Dataset, *, loss: Any, optimizer: Any, epochs: int = 1,
-                  metrics: Sequence = (), validation: tf.data.Dataset | None = None, callbacks: Sequence = (),
-                  steps: int | None = None, verbose: int = 0) -> History:
+    def fit_model(
+        self,
+        model: keras.Model,
+        dataset: tf.data.Dataset,
+        *,
+        loss: Any,
+        optimizer: Any,
+        epochs: int = 1,
+        metrics: Sequence = (),
+        validation: tf.data.Dataset | None = None,
+        callbacks: Sequence = (),
+        steps: int | None = None,
+        verbose: int = 0,
+    ) -> History:
         """Train a supervised model; the arguments are those of Keras' `compile` and `fit`, and so is the result."""
         _without_cudnn(model, self)
         players = _players(self, supervised(model, loss, metrics), model, optimizer)
-        return _train(self, players, dataset, epochs=epochs, metrics=None, validation=validation, callbacks=callbacks,
-                      steps=steps, verbose=verbose, check=_label_check(model, loss))
+        return _train(
+            self,
+            players,
+            dataset,
+            epochs=epochs,
+            metrics=None,
+            validation=validation,
+            callbacks=callbacks,
+            steps=steps,
+            verbose=verbose,
+            check=_label_check(model, loss),
+        )
 
-    def evaluate(self, loss_fn: Callable, dataset: tf.data.Dataset, *, metrics: Mapping[str, Callable] | None = None) -> dict[str, float]:
+    def evaluate(
+        self,
+        loss_fn: Callable,
+        dataset: tf.data.Dataset,
+        *,
+        metrics: Mapping[str, Callable] | None = None,
+    ) -> dict[str, float]:
         """Means of `loss_fn(batch, training=False)` over all examples of a dataset, short last batch included."""
-        return _evaluator(self, [_Player("loss", loss_fn, [], None)], dict(metrics or {}), None)(dataset)
+        return _evaluator(
+            self, [_Player("loss", loss_fn, [], None)], dict(metrics or {}), None
+        )(dataset)
 
     def predict(self, model: keras.Model, x: Any, *, batch_size: int = 1024) -> Any:
         """Outputs of a model for all rows of `x`, in inference mode, as float32 arrays."""
         x = tf.nest.map_structure(lambda a: _tensor(a, "x"), x)
         n, forward = tf.nest.flatten(x)[0].shape[0], _forward(model, self.jit)
-        parts = [forward(tf.nest.map_structure(lambda a: a[i : i + batch_size], x)) for i in range(0, n, batch_size)]
-        return tf.nest.map_structure(lambda *p: np.concatenate([np.asarray(tf.cast(q, tf.float32)) for q in p]), *parts)
+        parts = [
+            forward(tf.nest.map_structure(lambda a: a[i : i + batch_size], x))
+            for i in range(0, n, batch_size)
+        ]
+        return tf.nest.map_structure(
+            lambda *p: np.concatenate([np.asarray(tf.cast(q, tf.float32)) for q in p]), *parts
+        )
 
 # %% ../../nbs/architectures/runtime.ipynb #f2f8c854
 def to_numpy(model: keras.Model) -> Sequential | Network:
@@ -1140,8 +1454,10 @@ def max_difference(model: keras.Model, network: Sequential | Network, x: ArrayLi
     True
     """
     ours, theirs = network.predict(x), model.predict(x, verbose=0)
-    return max(float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
-               for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(theirs), strict=True))
+    return max(
+        float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
+        for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(theirs), strict=True)
+    )
 
 # %% ../../nbs/architectures/runtime.ipynb #59464f0f
 def torch_equivalents() -> list[dict[str, str]]:
@@ -1164,16 +1480,40 @@ def torch_equivalents() -> list[dict[str, str]]:
     """
     rows = [
         ("batch normalisation, epsilon", "eps=1e-5", "epsilon=1e-3"),
-        ("batch normalisation, momentum", "momentum=0.1, of the new value", "momentum=0.99, of the old value"),
+        (
+            "batch normalisation, momentum",
+            "momentum=0.1, of the new value",
+            "momentum=0.99, of the old value",
+        ),
         ("leaky ReLU, slope below zero", "0.01", "0.3"),
         ("Adam, epsilon", "1e-8", "1e-7"),
         ("images", "(channels, height, width)", "(height, width, channels)"),
         ("dense weights", "(out, in)", "(in, out)"),
         ("convolution kernel", "(out, in, height, width)", "(height, width, in, out)"),
-        ("transposed convolution kernel", "(in, out, height, width)", "(height, width, out, in)"),
-        ("dense layer after flatten", "rows in the order (c, h, w)", "rows permuted to (h, w, c)"),
-        ("transposed convolution", "kernel 4, stride 2, padding 1", "kernel 4, strides 2, 'same'"),
-        ("transposed convolution", "kernel 3, stride 2, padding 0", "kernel 3, strides 2, 'valid'"),
-        ("transposed convolution", "kernel 3, stride 2, padding 1", "'valid', then one pixel cropped on each side"),
+        (
+            "transposed convolution kernel",
+            "(in, out, height, width)",
+            "(height, width, out, in)",
+        ),
+        (
+            "dense layer after flatten",
+            "rows in the order (c, h, w)",
+            "rows permuted to (h, w, c)",
+        ),
+        (
+            "transposed convolution",
+            "kernel 4, stride 2, padding 1",
+            "kernel 4, strides 2, 'same'",
+        ),
+        (
+            "transposed convolution",
+            "kernel 3, stride 2, padding 0",
+            "kernel 3, strides 2, 'valid'",
+        ),
+        (
+            "transposed convolution",
+            "kernel 3, stride 2, padding 1",
+            "'valid', then one pixel cropped on each side",
+        ),
     ]
     return [dict(zip(("what", "PyTorch", "Keras"), row)) for row in rows]

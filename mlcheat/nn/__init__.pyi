@@ -69,8 +69,8 @@ from .losses import check_targets as check_targets
 from .losses import cosine_similarity as cosine_similarity
 from .losses import cosine_similarity_prime as cosine_similarity_prime
 from .losses import CosineSimilarity as CosineSimilarity
-from .losses import Dice as Dice
 from .losses import dice as dice
+from .losses import Dice as Dice
 from .losses import dice_prime as dice_prime
 from .losses import hinge as hinge
 from .losses import Hinge as Hinge
@@ -310,9 +310,6 @@ from .callbacks import ProgbarLogger as ProgbarLogger
 from .callbacks import ProgressBar as ProgressBar
 from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TerminateOnNaN as TerminateOnNaN
-from .keras_bridge import from_keras as from_keras
-from .keras_bridge import supported_keras_layers as supported_keras_layers
-from .keras_bridge import to_keras_weights as to_keras_weights
 from .network import accuracy as accuracy
 from .network import binary_accuracy as binary_accuracy
 from .network import categorical_accuracy as categorical_accuracy
@@ -325,3 +322,6 @@ from .network import Sequential as Sequential
 from .network import sparse_categorical_accuracy as sparse_categorical_accuracy
 from .network import Symbol as Symbol
 from .network import top_k as top_k
+from .keras_bridge import from_keras as from_keras
+from .keras_bridge import supported_keras_layers as supported_keras_layers
+from .keras_bridge import to_keras_weights as to_keras_weights

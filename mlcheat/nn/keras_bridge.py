@@ -61,7 +61,7 @@ def from_keras(model: Any, dtype: DTypeLike = "float64", *,
     Parameters
     ----------
     model : keras.Sequential or functional keras.Model
-        Built, on any backend of Keras; trained or not.
+        Built; trained or not.
     dtype : dtype
         float64, or float32 as in Keras.
     custom_activations : mapping, optional
@@ -124,7 +124,7 @@ _INNER = {"TimeDistributed": {"layer": "layer"},
 
 
 def _arguments(cls: type) -> dict[str, Any]:
-    """The arguments of a constructor and of those it hands `**kwargs` on to, with their defaults."""
+    """The arguments of a constructor, and of those it hands `**kwargs` on to, with defaults."""
     found: dict[str, Any] = {}
     for c in cls.__mro__[:-1]:
         if "__init__" in vars(c):
@@ -136,12 +136,20 @@ def _arguments(cls: type) -> dict[str, Any]:
 
 
 def _cannot(where: str, what: str, hint: str = "") -> NotImplementedError:
-    return NotImplementedError(f"{where}: {what} cannot be converted{hint}; supported layers are "
-                               f"{', '.join(supported_keras_layers())}")
+    return NotImplementedError(f"{where}: {what} cannot be converted{hint}")
+
+
+def _unknown(where: str, what: str, hint: str = "") -> NotImplementedError:
+    """A layer or an operation that is not among ours."""
+    return _cannot(where, what, f"{hint}; supported are {', '.join(supported_keras_layers())}")
 
 # %% ../../nbs/nn/keras_bridge.ipynb #ea0a4c9f
 class _Converter:
-    """One conversion: each layer of Keras is converted once, so that a shared one stays shared."""
+    """One conversion: each layer of Keras is converted once, so that a shared one stays shared.
+
+    Keras has no public way to walk through the calls of a model: `_nodes_by_depth`,
+    `_keras_history`, `_keras_mask` and `_inbound_nodes` are its own names, the same in 3.6 and 3.15.
+    """
 
     def __init__(self, keras: Any, dtype: str, activations: dict[str, Callable]) -> None:
         self.keras, self.dtype, self.activations = keras, dtype, activations
@@ -153,11 +161,11 @@ class _Converter:
         """Refuse what is neither Sequential nor functional, and what has no weights yet."""
         kinds = self.keras.Sequential, self.keras.src.models.Functional
         if type(model).call not in [kind.call for kind in kinds]:
-            raise _cannot(model.name, f"the model class {type(model).__name__} with a `call` of its own",
-                          "; make it a Sequential or functional model")
+            raise _cannot(model.name, f"the class {type(model).__name__} with a `call` of its own",
+                          ": make it a Sequential or functional model")
         if not model.built or not model.inputs:
-            raise ValueError(f"the Keras model {model.name} is not built: give it an Input, or call "
-                             "it on data")
+            raise ValueError(f"the Keras model {model.name} is not built: give it an Input, or "
+                             "call it on data")
 
     def model(self, model: Any) -> Sequential | Network:
         """A model with its weights."""
@@ -189,7 +197,7 @@ class _Converter:
                 raise _cannot(model.name, f"a {type(value).__name__} as input of a layer")
             operation = type(value._keras_history.operation).__name__
             hint = f"; take keras.layers.{operation}" if operation in _OURS else ""
-            raise _cannot(model.name, f"the operation {operation}", hint)
+            raise _unknown(model.name, f"the operation {operation}", hint)
 
         for depth in sorted(model._nodes_by_depth, reverse=True):         # as Keras runs them
             for node in model._nodes_by_depth[depth]:
@@ -236,10 +244,10 @@ class _Converter:
         """A layer that is no model."""
         name, policy = type(theirs).__name__, theirs.dtype_policy.name
         if name not in _OURS or type(theirs) is not getattr(self.keras.layers, name, None):
-            raise _cannot(theirs.name, f"the layer {name}")
+            raise _unknown(theirs.name, f"the layer {name}")
         if policy not in ("float32", "float64"):
-            raise _cannot(theirs.name, f"the dtype policy {policy} (mixed precision, half precision "
-                          "or whole numbers)", ", only float32 and float64")
+            raise _cannot(theirs.name, f"the dtype policy {policy} (mixed precision, half "
+                          "precision or whole numbers)", ", only float32 and float64")
         known, inner = _arguments(_OURS[name]), _INNER.get(name, {})
         config = {key: self.activation(getattr(theirs, key), theirs.name)
                   for key in ("activation", "recurrent_activation") if key in known}
@@ -259,9 +267,9 @@ class _Converter:
         if name == "TimeDistributed" and any(
                 isinstance(one, normalization.BatchNormalization) and one.trainable
                 for one in ours.flatten_layers()):
-            warnings.warn(f"{theirs.name}: in training, batch normalization takes its averages here "
-                          "over all steps together, in Keras over each step alone; inference is "
-                          "the same", stacklevel=2)
+            warnings.warn(f"{theirs.name}: in training, batch normalization takes its averages "
+                          "over all steps together here, over each step alone in Keras; inference "
+                          "is the same", stacklevel=2)
         return ours
 
     def activation(self, function: Any, where: str) -> str | Callable:
@@ -274,7 +282,7 @@ class _Converter:
             return self.activations[name]
         if name == "sparsemax":
             raise _cannot(where, "Keras' sparsemax, whose rows need not sum to 1,",
-                          "; custom_activations={'sparsemax': sparsemax} puts the right one in its place")
+                          ": custom_activations={'sparsemax': sparsemax} takes the right one")
         if name not in ACTIVATIONS or function is not getattr(self.keras.activations, name, None):
             raise NotImplementedError(
                 f"{where}: the activation {name} is not known here; give a NumPy version as "
@@ -284,7 +292,7 @@ class _Converter:
 # %% ../../nbs/nn/keras_bridge.ipynb #aebf9776
 def _setting(key: str, value: Any) -> Any:
     """A setting as our layers take it: initializers by name, regularizers as ours."""
-    if key.endswith("_initializer"):                  # only for a network made anew from the settings
+    if key.endswith("_initializer"):                  # for a network made anew from the settings
         word = value["class_name"] if isinstance(value, dict) else str(value)
         names = {name.replace("_", ""): name for name in INITIALIZERS}
         return names.get(word.replace("_", "").lower(), "zeros")
@@ -296,19 +304,21 @@ def _setting(key: str, value: Any) -> Any:
 def _is_default(key: str, value: Any, cls: type) -> bool:
     """Whether a setting that is not known here stands as Keras has it anyway."""
     if key == "attention_axes" and value is not None:
-        return list(value) == [1]                     # what None becomes for (batch, time, features)
+        return list(value) == [1]                     # None, for (batch, time, features)
     known = _arguments(cls)
     return value == known[key] if key in known else not value
 
 
 def _mask_of(x: Any) -> Any:
     """The mask that hangs on a Keras tensor; for several a list."""
-    return [_mask_of(t) for t in x] if isinstance(x, (list, tuple)) else getattr(x, "_keras_mask", None)
+    several = isinstance(x, (list, tuple))
+    return [_mask_of(t) for t in x] if several else getattr(x, "_keras_mask", None)
 
 
 def _is_some(mask: Any) -> bool:
     """Whether there is a mask, or one in a list."""
-    return any(map(_is_some, mask)) if isinstance(mask, (list, tuple)) else mask is not None
+    several = isinstance(mask, (list, tuple))
+    return any(map(_is_some, mask)) if several else mask is not None
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -391,6 +401,6 @@ def _pairs(network: Model, model: Any) -> Iterator[tuple[Any, Layer]]:
             continue
         shapes = [[w.shape for w in one.weights] for one in (layer, theirs[name])]
         if shapes[0] != [tuple(s) for s in shapes[1]]:
-            raise ValueError(f"{name}: the weights have the shapes {shapes[0]} here, {shapes[1]} in "
-                             "the Keras model")
+            raise ValueError(f"{name}: the weights have the shapes {shapes[0]} here, "
+                             f"{shapes[1]} in the Keras model")
         yield theirs[name], layer

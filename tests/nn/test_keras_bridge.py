@@ -203,8 +203,9 @@ CASES = {
                       (lambda: L.Bidirectional(L.LSTM(2, return_state=True), merge_mode="ave"), SERIES)],
     "TimeDistributed": [(lambda: L.TimeDistributed(L.Dense(3, "relu")), SERIES),
                         (lambda: L.TimeDistributed(L.Conv2D(2, 2)), (2, *IMAGE)),
-                        (lambda: L.TimeDistributed(keras.Sequential(
-                            [keras.Input((4,)), L.Dense(3), L.BatchNormalization(trainable=False), L.Dense(2)])), SERIES)],
+                        (lambda: L.TimeDistributed(keras.Sequential([
+                            keras.Input((4,)), L.Dense(3), L.BatchNormalization(trainable=False),
+                            L.Dense(2)])), SERIES)],
     "Attention": [(lambda: L.Attention(), SERIES, (5, 4)), (lambda: L.Attention(use_scale=True), SERIES, (5, 4)),
                   (lambda: L.Attention(), SERIES, (5, 3), (5, 4))],
     "AdditiveAttention": [(lambda: L.AdditiveAttention(), SERIES, (5, 4)),
@@ -401,6 +402,19 @@ def test_encoder_decoder_with_initial_state(kind):
     y = layer(4, return_sequences=True)(target, initial_state=states)
     found = L.Attention()([y, L.Dense(4)(source)])
     agree(keras.Model([source, target], L.Dense(2)(L.Concatenate()([y, found]))), [images(6, 3), images(5, 2)])
+
+
+def test_bidirectional_layer_with_initial_states():
+    x, a, b = keras.Input((5, 3)), keras.Input((2,)), keras.Input((2,))
+    y = L.Bidirectional(L.GRU(2, return_sequences=True))(x, initial_state=[a, b])
+    agree(keras.Model([x, a, b], y), [images(5, 3), images(2), images(2) ** 2])
+
+
+def test_deep_models_need_no_deep_recursion():
+    x = y = keras.Input((2,))
+    for _ in range(200):
+        y = L.Add()([y, L.ReLU()(y)])
+    assert len(from_keras(keras.Model(x, y)).nodes) == 400
 
 
 def test_model_built_by_its_first_data():
@@ -617,13 +631,15 @@ def scaled():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: sequential(L.Lambda(lambda x: x)), ("the layer Lambda", "lambda: ", "Dense, ", "UpSampling2D")),
-    (lambda: sequential(L.PReLU()), ("the layer PReLU", "supported layers are Activation, ")),
+    (lambda: sequential(L.Lambda(lambda x: x)),
+     ("the layer Lambda", "lambda: ", "Dense, ", "supported are Activation, ")),
+    (lambda: sequential(L.PReLU()), ("the layer PReLU",)),
     (lambda: sequential(Own(2)), ("the layer Own",)),
     (lambda: sequential(L.Reshape((2, 2)), L.TimeDistributed(Own(2))), ("the layer Own",)),
-    (operations, ("the operation Add", "take keras.layers.Add", "supported layers are")),
+    (operations, ("the operation Add", "take keras.layers.Add", "supported are Activation, ")),
     (scaled, ("the operation Multiply",)),
-    (OwnModel, ("the model class OwnModel",)),
+    (lambda: alone(lambda x: L.Add()([x, np.ones((1, 4), "f4")]), ROW)[0], ("as input of a layer",)),
+    (OwnModel, ("the class OwnModel", "call")),
     (lambda: OwnSequential([keras.Input((4,)), L.Dense(2)]), ("OwnSequential",)),
     (lambda: sequential(OwnSequential([keras.Input((4,)), L.Dense(2)])), ("OwnSequential",)),
     (lambda: sequential(L.Dense(2, kernel_constraint="max_norm")), ("dense", "kernel_constraint", "MaxNorm")),
@@ -674,7 +690,7 @@ def test_sparsemax_of_keras_is_refused_because_its_rows_do_not_sum_to_1():
 def test_batch_normalization_at_every_step_warns_and_agrees_in_inference():
     inner = keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization()])
     model = fill(keras.Sequential([keras.Input((5, 4)), L.TimeDistributed(inner)]))
-    with pytest.warns(UserWarning, match="over each step alone; inference is the same"):
+    with pytest.warns(UserWarning, match="over each step alone in Keras; inference is the same"):
         network = from_keras(model)
     assert gap(network.predict(images(5, 4)), model(images(5, 4))) < OUTPUTS
 
