@@ -31,6 +31,7 @@ ALLOWED = {
     **{name: set(_MATH[:i]) for i, name in enumerate(_MATH)},
     "basics": {"math", "basics", *_BASE},
     "algorithms": {"math", *_BASE},
+    "algorithms.logistic": {"math", "basics.logistic_regression", *_BASE},
     "algorithms.ensembles": {"math", "algorithms.decision_trees", *_BASE},
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),
     "nn.losses": {"nn.activations"},

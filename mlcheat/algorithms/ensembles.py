@@ -26,10 +26,10 @@ from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (_check_sample_weight, check_is_fitted, has_fit_parameter,
                                       validate_data)
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-from .decision_trees import (DecisionTreeClassifier, DecisionTreeRegressor, Tree, _within,
-                                               grow_tree)
+from .decision_trees import (DecisionTreeClassifier, DecisionTreeRegressor,
+                                               Tree, _within, grow_tree)
 
 # %% auto #0
 __all__ = ['majority_accuracy', 'averaged_variance', 'bootstrap_indices', 'BaggingClassifier', 'BaggingRegressor',
@@ -134,7 +134,7 @@ def averaged_variance(sigma2: float, rho: float, B: int) -> float:
 class _Plan(NamedTuple):
     """Which rows a member sees, given its own random numbers."""
 
-    order: np.ndarray            # the rows in an order that does not depend on where they stand
+    order: np.ndarray  # the rows in an order that does not depend on where they stand
     reached: np.ndarray          # running sum of the weights in that order
     weights: np.ndarray          # of the rows as they stand
     size: int                    # how many draws
@@ -424,7 +424,7 @@ class BaggingClassifier(ClassifierMixin, _Bagging):
         if not hasattr(member, "predict_proba"):
             return np.eye(self.n_classes_)[member.predict(X)]
         proba = np.zeros((len(X), self.n_classes_))
-        proba[:, member.classes_] = member.predict_proba(X)          # a bag may lack a class
+        proba[:, member.classes_] = member.predict_proba(X)  # a bag may lack a class
         return proba
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -524,6 +524,7 @@ class _Grid(NamedTuple):
     owner: np.ndarray            # the feature of every column
     twin: np.ndarray             # of every feature: the column with its gaps on the left
     gaps: np.ndarray             # whether a feature has gaps
+    gap_bin: np.ndarray          # of every column: the bin of its gaps, -1 if it has none
 
     def look(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The bins of these rows in these columns."""
@@ -555,19 +556,21 @@ def _make_grid(X: np.ndarray, w: np.ndarray, max_bins: int) -> _Grid:
     B = max(len(low) for _, low, _ in parts) + int(gaps.any())
     codes = np.zeros((len(X), len(owner)), dtype=np.uint8)
     cuts, low, high = (np.full((len(owner), B), np.inf) for _ in range(3))
+    gap_bin = np.full(len(owner), -1)
     for c, j in enumerate(owner):
         edges, least, most = parts[j]
-        first = int(c >= X.shape[1])                                 # a twin starts with its gaps
-        order = np.argsort(X[:, j])                                  # sorted look-ups are fast
+        first = int(c >= X.shape[1])  # a twin starts with its gaps
+        order = np.argsort(X[:, j])  # sorted look-ups are fast
         codes[order, c] = np.searchsorted(edges, X[order, j]) + first
         codes[np.isnan(X[:, j]), c] = 0 if first else len(least)
+        gap_bin[c] = (0 if first else len(least)) if gaps[j] else -1
         cuts[c, 0], cuts[c, first:first + len(edges)] = -np.inf if first else np.inf, edges
         low[c], high[c] = least[-1], most[-1]
         low[c, :first], high[c, :first] = least[0], least[0]
         low[c, first:first + len(least)], high[c, first:first + len(least)] = least, most
     twin = np.arange(X.shape[1])
     twin[owner[X.shape[1]:]] = np.arange(X.shape[1], len(owner))
-    return _Grid(codes, cuts, low, high, owner, twin, gaps)
+    return _Grid(codes, cuts, low, high, owner, twin, gaps, gap_bin)
 
 # %% ../../nbs/algorithms/ensembles.ipynb #40b4dfab
 class _Open(NamedTuple):
@@ -735,7 +738,9 @@ def _choose(how: _Growth, level: _Open) -> tuple[np.ndarray, ...]:
     """Column, cut and threshold for every open node, and whether one was found."""
     k, B, d = len(level.size), how.grid.cuts.shape[1], len(how.grid.twin)
     search = _best_cut if how.splitter == "best" else _random_cut
-    drawn, tie = _features_for(level, d), _TIES * level.impurity
+    drawn = (_features_for(level, d) if how.max_features < d
+             else np.broadcast_to(np.arange(d), (k, d)))
+    tie = _TIES * level.impurity
     best, threshold = tie.copy(), np.zeros(k)
     column, cut = np.zeros(k, dtype=np.intp), np.zeros(k, dtype=np.intp)
 
@@ -748,10 +753,10 @@ def _choose(how: _Growth, level: _Open) -> tuple[np.ndarray, ...]:
     for at, part in level.blocks(max(1, 2**15 // B) if how.splitter == "best" else k):
         sums = _columns(how, part)
         for f in range(how.max_features):
-            col = drawn[at, f]
+            offer(at, search(how, part, sums, drawn[at, f]), drawn[at, f])
+        for f in range(how.max_features if how.grid.gaps.any() else 0):  # gaps on the left
+            col = how.grid.twin[drawn[at, f]]
             offer(at, search(how, part, sums, col), col)
-            if how.grid.gaps[col].any():
-                offer(at, search(how, part, sums, how.grid.twin[col]), how.grid.twin[col])
     found = best > tie
     stuck = ~found
     for f in range(d):  # go on until a feature varies
@@ -773,6 +778,19 @@ def _choose(how: _Growth, level: _Open) -> tuple[np.ndarray, ...]:
     return column, cut, threshold, found
 
 # %% ../../nbs/algorithms/ensembles.ipynb #2e91fdcb
+def _midway(grid: _Grid, level: _Open, column: np.ndarray, code: np.ndarray,
+            left: np.ndarray) -> np.ndarray:
+    """Thresholds midway between the rows on both sides; bins between them may be empty."""
+    starts = np.cumsum(level.size) - level.size
+    last = np.maximum.reduceat(np.where(left, code, 0), starts).astype(np.intp)
+    next_ = np.minimum.reduceat(np.where(left, 255, code), starts).astype(np.intp)
+    next_ = np.minimum(next_, grid.low.shape[1] - 1)  # where nothing is on the right
+    before, after = grid.cuts[column, last], grid.cuts[column, np.maximum(next_ - 1, 0)]
+    middle = (grid.high[column, last] + grid.low[column, next_]) / 2
+    # only gaps on one side: the threshold is infinite
+    return np.where(np.isinf(after), after, np.where(np.isinf(before), before, middle))
+
+
 def _grow_forest(how: _Growth, counts: np.ndarray, seeds: np.ndarray) -> list[Tree]:
     """Grow all trees together, a depth at a time; `counts` (trees, n) weighs the rows."""
     tree, row = np.nonzero(counts)
@@ -791,6 +809,12 @@ def _grow_forest(how: _Growth, counts: np.ndarray, seeds: np.ndarray) -> list[Tr
         column, cut, threshold, found = _choose(how, level)
         code = how.grid.look(level.row, column.take(level.node))
         goes_right, split = code > cut[level.node], found[level.node]
+        if how.splitter == "best":
+            threshold = _midway(how.grid, level, column, code, ~goes_right)
+        lost = np.zeros(len(found), dtype=bool)  # whether the node has gaps
+        if how.grid.gaps.any():
+            is_gap = code == how.grid.gap_bin[column].take(level.node)
+            lost = np.logical_or.reduceat(is_gap, np.cumsum(level.size) - level.size)
         picks = np.flatnonzero(split & ~goes_right), np.flatnonzero(split & goes_right)
         k, new = int(found.sum()), np.cumsum(found) - 1
         if not k:
@@ -800,8 +824,7 @@ def _grow_forest(how: _Growth, counts: np.ndarray, seeds: np.ndarray) -> list[Tr
         size, of_tree = np.bincount(node, minlength=2 * k), np.tile(level.tree[found], 2)
         key = np.concatenate([_scatter(level.key[found] + np.uint64(side)) for side in (1, 2)])
         ids, column = n_nodes + np.arange(2 * k), column[found]
-        gone_left = np.where(how.grid.gaps[how.grid.owner[column]],
-                             column >= len(how.grid.twin), size[:k] > size[k:])
+        gone_left = np.where(lost[found], column >= len(how.grid.twin), size[:k] > size[k:])
         splits.append((level.ids[found], ids[:k], ids[k:], how.grid.owner[column],
                        threshold[found], gone_left))
         n_nodes, depth = n_nodes + 2 * k, depth + 1
@@ -1050,8 +1073,8 @@ class RandomForestClassifier(_ForestClassifier):
 
     Notes
     -----
-    Gaps (nan) go to the side that gains more. Rows are drawn by `sample_weight`; integer weights
-    count as repetitions.
+    Gaps (nan) go to the side that gains more. Rows in one bin are never parted. Rows are drawn by
+    `sample_weight`; integer weights count as repetitions.
 
     Use when a good classifier is wanted without tuning, on a table with up to thousands of columns.
     Avoid when the last percent counts (boosting), or the model must be read or small.
@@ -1187,7 +1210,7 @@ class ExtraTreesClassifier(_ForestClassifier):
 
     Notes
     -----
-    Use when a forest overfits noise, or fitting time counts.
+    Use when a forest overfits noise.
     Avoid when few of many features matter: most random cuts are then wasted.
 
     References
@@ -1290,7 +1313,7 @@ def _shuffled_scores(estimator: Any, X: np.ndarray, y: np.ndarray, scorer: Any, 
         scores.append(float(scorer(estimator, X, y)))
     return scores
 
-
+# %% ../../nbs/algorithms/ensembles.ipynb #542fc3c3
 def permutation_importance(estimator: Any, X: ArrayLike, y: ArrayLike, *, scoring: Any = None,
                            n_repeats: int = 5, random_state: Any = None,
                            n_jobs: int | None = None) -> Bunch:
@@ -1422,7 +1445,7 @@ def merge_forests(*forests: Any) -> Any:
 
     Parameters
     ----------
-    *forests : estimator
+    forests : estimator
         Fitted forests of one kind, with the same features and classes.
 
     Returns
@@ -1839,7 +1862,7 @@ def _weighted_quantile(v: np.ndarray, w: np.ndarray, q: float) -> float:
 class _Loss:
     """A loss of raw predictions F, (n, trees): gradient, curvature, leaf values."""
 
-    factor = 1.0                                                     # as scikit-learn reports it
+    factor = 1.0  # as scikit-learn reports it
 
     def __init__(self, q: float = 0.5, n_classes: int = 2):
         self.q, self.n_classes = q, n_classes
@@ -1881,7 +1904,7 @@ class _SquaredLoss(_Loss):
         return (y - F[:, 0])[:, None]
 
     def leaf_values(self, tree, leaf, y, F, r, w, k):
-        return tree.value[:, 0, 0]                                   # already the mean residual
+        return tree.value[:, 0, 0]  # already the mean residual
 
 
 class _QuantileLoss(_Loss):
@@ -1941,7 +1964,7 @@ class _BinomialLoss(_Loss):
         return (y - expit(F[:, 0]))[:, None]
 
     def curvature(self, y, r, k):
-        return (y - r) * (1 - y + r)                                 # p (1 - p), as r = y - p
+        return (y - r) * (1 - y + r)  # p (1 - p), as r = y - p
 
     def proba(self, F):
         p = expit(F[:, 0])
@@ -1971,7 +1994,7 @@ class _MultinomialLoss(_Loss):
 
     @property
     def scale(self):
-        return (self.n_classes - 1) / self.n_classes                 # a factor of the paper's
+        return (self.n_classes - 1) / self.n_classes  # a factor of the paper's
 
     def start(self, proba):
         p = np.log(np.clip(proba, np.finfo(float).eps, 1 - np.finfo(float).eps))
@@ -2496,7 +2519,8 @@ def _histograms(rules: _BinRules, rows: np.ndarray, node: np.ndarray, k: int,
         keys = keys + (node * cells)[:, None]
     flat, sums = keys.ravel(), np.empty((len(columns), k * cells))
     for out, column in zip(sums, columns):
-        out[:] = np.bincount(flat, None if column is None else np.repeat(column[rows], d), k * cells)
+        weights = None if column is None else np.repeat(column[rows], d)
+        out[:] = np.bincount(flat, weights, k * cells)
     return sums.reshape(len(columns), k, d, rules.n_bins)
 
 
@@ -2518,7 +2542,8 @@ def _saved(rules: _BinRules, sums: np.ndarray, whole: np.ndarray,
         else:
             low, high = (b[:, None, None] for b in bounds)
             v, v2 = (np.clip(-g / (h + rules.l2), low, high) for g, h in ((G, H), (G2, H2)))
-            saved = -sum(2 * g * u + (h + rules.l2) * u * u for g, h, u in ((G, H, v), (G2, H2, v2)))
+            saved = -sum(2 * g * u + (h + rules.l2) * u * u
+                         for g, h, u in ((G, H, v), (G2, H2, v2)))
             valid &= (v2 - v) * rules.monotonic[:, None] >= 0
     saved[~valid] = -np.inf
     return saved
@@ -2683,7 +2708,7 @@ class _HistGradientBoosting(BaseEstimator):
                 here = (x >= 0) & (x < self._n_bins - 1)             # false for nan
                 codes[:, j] = np.where(here, np.where(here, x, 0), self._n_bins - 1)
             else:
-                order = np.argsort(x)                                # sorted look-ups are fast
+                order = np.argsort(x)  # sorted look-ups are fast
                 codes[order, j] = np.searchsorted(edges, x[order])
                 codes[np.isnan(x), j] = self._n_bins - 1
         return codes
@@ -2841,7 +2866,7 @@ class HistGradientBoostingRegressor(RegressorMixin, _HistGradientBoosting):
         return np.array([[np.average(y, weights=w)]])
 
     def _curvature(self, y: np.ndarray, slope: np.ndarray, k: int) -> None:
-        return None                                                  # it is 1: the weight serves
+        return None  # it is 1: the weight serves
 
     def staged_predict(self, X: ArrayLike) -> Iterator[np.ndarray]:
         """Predictions after every round."""
@@ -2951,7 +2976,8 @@ def _mean_depth(n: ArrayLike) -> np.ndarray:
     """Mean number of questions that part one of n rows from the rest in a random tree."""
     n = np.asarray(n, dtype=float)
     harmonic = np.log(np.maximum(n - 1, 1)) + np.euler_gamma
-    return np.where(n > 2, 2 * harmonic - 2 * (n - 1) / np.maximum(n, 1), np.where(n == 2, 1.0, 0.0))
+    many = 2 * harmonic - 2 * (n - 1) / np.maximum(n, 1)
+    return np.where(n > 2, many, np.where(n == 2, 1.0, 0.0))
 
 
 def _isolate(X: np.ndarray, size: int, depth: int, seeds: np.ndarray) -> list[Tree]:
@@ -3079,7 +3105,7 @@ def _paths(tree: Tree, X: np.ndarray) -> Iterator[tuple[int, dict]]:
             share = tree.weighted_n_node_samples[child] / tree.weighted_n_node_samples[i]
             stack.append((int(child), {**known, j: (o * passes, r * share)}))
 
-
+# %% ../../nbs/algorithms/ensembles.ipynb #9eebefcd
 def shapley_values(tree: Any, X: ArrayLike) -> np.ndarray:
     r"""What every feature adds to a tree's predictions, averaged over all orders of joining.
 
@@ -3130,7 +3156,7 @@ def shapley_values(tree: Any, X: ArrayLike) -> np.ndarray:
     for leaf, known in _paths(tree, X):
         if not known:
             continue
-        o = np.array([o for o, _ in known.values()])                 # (features on the path, n)
+        o = np.array([o for o, _ in known.values()])  # (features on the path, n)
         r = np.array([r for _, r in known.values()])[:, None]
         t, weight = np.polynomial.legendre.leggauss(len(known) // 2 + 1)
         t, weight = (t + 1) / 2, weight / 2                          # from 0 to 1

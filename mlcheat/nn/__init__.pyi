@@ -69,14 +69,14 @@ from .losses import check_targets as check_targets
 from .losses import cosine_similarity as cosine_similarity
 from .losses import cosine_similarity_prime as cosine_similarity_prime
 from .losses import CosineSimilarity as CosineSimilarity
-from .losses import dice as dice
 from .losses import Dice as Dice
+from .losses import dice as dice
 from .losses import dice_prime as dice_prime
 from .losses import hinge as hinge
 from .losses import Hinge as Hinge
 from .losses import hinge_prime as hinge_prime
-from .losses import Huber as Huber
 from .losses import huber as huber
+from .losses import Huber as Huber
 from .losses import huber_prime as huber_prime
 from .losses import js_divergence as js_divergence
 from .losses import js_divergence_prime as js_divergence_prime
@@ -99,8 +99,8 @@ from .losses import MeanAbsoluteError as MeanAbsoluteError
 from .losses import MeanAbsolutePercentageError as MeanAbsolutePercentageError
 from .losses import MeanSquaredError as MeanSquaredError
 from .losses import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
-from .losses import poisson as poisson
 from .losses import Poisson as Poisson
+from .losses import poisson as poisson
 from .losses import poisson_prime as poisson_prime
 from .losses import quantile_loss as quantile_loss
 from .losses import quantile_loss_prime as quantile_loss_prime
