@@ -47,6 +47,17 @@ from .nearest_neighbors import NearestNeighbors as NearestNeighbors
 from .nearest_neighbors import pairwise_distances as pairwise_distances
 from .nearest_neighbors import RadiusNeighborsClassifier as RadiusNeighborsClassifier
 from .nearest_neighbors import RadiusNeighborsRegressor as RadiusNeighborsRegressor
+from .logistic import best_threshold as best_threshold
+from .logistic import expected_cost_decision as expected_cost_decision
+from .logistic import LogisticRegressionCV as LogisticRegressionCV
+from .logistic import OneVsOneClassifier as OneVsOneClassifier
+from .logistic import OrdinalLogistic as OrdinalLogistic
+from .logistic import OutputCodeClassifier as OutputCodeClassifier
+from .logistic import prior_correction as prior_correction
+from .logistic import regularization_path as regularization_path
+from .logistic import softmax_gradient as softmax_gradient
+from .logistic import softmax_hessian as softmax_hessian
+from .logistic import SparseLogisticRegression as SparseLogisticRegression
 from .ensembles import adaboost_round as adaboost_round
 from .ensembles import AdaBoostClassifier as AdaBoostClassifier
 from .ensembles import AdaBoostRegressor as AdaBoostRegressor
