@@ -15,7 +15,7 @@ def render() -> str:
         if "book-only" in cell.tags or not cell.text.strip():
             continue
         if cell.kind == "markdown":
-            parts.append(re.sub(r"\]\((?!https?:|#|/)([\w./-]+\.ipynb)\)", r"](nbs/\1)", cell.text.strip()))
+            parts.append(re.sub(r"\]\((?!https?:|#|/)([\w./-]+\.ipynb)\)", r"](nbs/\1)", cell.text.strip()).replace("](../", "]("))
         elif cell.kind == "code":
             text = "".join(
                 o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in cell.outputs

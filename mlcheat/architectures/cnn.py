@@ -20,10 +20,12 @@ __all__ = ['shift', 'conv_output', 'cnn', 'receptive_field', 'measured_receptive
            'all_conv', 'residual_cnn', 'augment']
 
 # %% ../../nbs/architectures/cnn.ipynb #152af99b
-def _whole(value: Any, name: str, least: int = 1) -> int:
-    """`value` as an integer of at least `least`, or a ValueError that names it."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+def _whole(value: Any, name: str, least: int | None = 1) -> int:
+    """`value` as an integer, of at least `least` unless that is None, or a ValueError that names it."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not whole or (least is not None and value < least):
+        limit = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} must be a whole number{limit}, got {value!r}")
     return int(value)
 
 
@@ -78,8 +80,7 @@ def shift(images: ArrayLike, dy: int, dx: int, *, fill: float = 0.0) -> NDArray[
     [[0.0, 0.0], [0.0, 2.0]]
     """
     x = _pictures(images)
-    limit = -(2**31)
-    dy, dx = _whole(dy, "dy", limit), _whole(dx, "dx", limit)
+    dy, dx = _whole(dy, "dy", None), _whole(dx, "dx", None)
     out = np.full_like(x, fill)
     h, w = x.shape[1:3]
     if abs(dy) < h and abs(dx) < w:
@@ -120,7 +121,7 @@ def conv_output(n: int, k: int, s: int = 1, p: int = 0) -> int:
     Notes
     -----
     Use when padding is a number of pixels, the same on both sides.
-    Avoid when padding is "same" with a stride: the two sides may differ; see `mlcheat.nn.convolution.conv_output_length`.
+    Avoid when padding is "same" with a stride: the two sides may differ; `conv_output_length` knows.
 
     References
     ----------
@@ -137,7 +138,8 @@ def conv_output(n: int, k: int, s: int = 1, p: int = 0) -> int:
     return (n + 2 * p - k) // s + 1
 
 # %% ../../nbs/architectures/cnn.ipynb #b441862a
-def _checked(input_shape: Sequence[int], classes: int, filters: Sequence[int], pools: int, least: int = 1) -> tuple:
+def _checked(input_shape: Sequence[int], classes: int, filters: Sequence[int], pools: int,
+             least: int = 1) -> tuple:
     """Shape, classes and filters of a network that halves the picture `pools` times, or an error."""
     shape = tuple(input_shape)
     if len(shape) != 3:
@@ -150,9 +152,10 @@ def _checked(input_shape: Sequence[int], classes: int, filters: Sequence[int], p
     least = max(least, 2**pools)
     if min(shape[:2]) < least:
         sides = [tuple(n >> i for n in shape[:2]) for i in range(pools + 1)]
-        gone = next((f": after pooling {i} times nothing is left, {side}" for i, side in enumerate(sides) if not min(side)), "")
+        gone = [f": after pooling {i} times nothing is left, {n}" for i, n in enumerate(sides) if not min(n)]
         hint = "; channels come last, and here they seem to come first" if shape[2] > shape[0] else ""
-        raise ValueError(f"pictures must be at least {least} x {least} pixels, got input_shape {shape}{gone}{hint}")
+        raise ValueError(f"pictures must be at least {least} x {least} pixels, got input_shape {shape}"
+                         f"{gone[0] if gone else ''}{hint}")
     return shape, _whole(classes, "classes", 2), widths
 
 
@@ -174,8 +177,9 @@ def _convolutions(shape: tuple, first: int, widths: tuple, parts: Iterator[int])
     return stack
 
 # %% ../../nbs/architectures/cnn.ipynb #23dd1fbd
-def cnn(input_shape: Sequence[int], classes: int, *, first_kernel: int = 3, filters: Sequence[int] = (16, 32, 64),
-        dense: int = 128, dropout: float = 0.5, seed: int = 0) -> keras.Sequential:
+def cnn(input_shape: Sequence[int], classes: int, *, first_kernel: int = 3,
+        filters: Sequence[int] = (16, 32, 64), dense: int = 128, dropout: float = 0.5, seed: int = 0
+        ) -> keras.Sequential:
     r"""A convolutional network: blocks of convolution, batch norm, ReLU and pooling, then two dense layers.
 
     .. math:: z = W_2\, \phi(\mathrm{BN}(W_1 \operatorname{flatten}(h))) + b, \qquad
@@ -220,7 +224,7 @@ def cnn(input_shape: Sequence[int], classes: int, *, first_kernel: int = 3, filt
     Examples
     --------
     >>> cnn((8, 8, 1), 10).output_shape, cnn((4, 4, 3), 2, filters=(4, 8), dense=16).count_params()
-    ((None, 10), 1106)
+    ((None, 10), 1054)
     """
     shape, classes, widths = _checked(input_shape, classes, filters, max(len(tuple(filters)) - 1, 0))
     if _whole(first_kernel, "first_kernel") % 2 == 0:
@@ -231,11 +235,12 @@ def cnn(input_shape: Sequence[int], classes: int, *, first_kernel: int = 3, filt
     return keras.Sequential([
         *_convolutions(shape, first_kernel, widths, parts),
         layers.Flatten(name="flatten"),
-        layers.Dense(_whole(dense, "dense"), use_bias=False, kernel_initializer=he(next(parts)), name="dense"),
+        layers.Dense(_whole(dense, "dense"), use_bias=False, kernel_initializer=he(next(parts)),
+                     name="dense"),
         layers.BatchNormalization(momentum=0.9, name="norm_dense"), layers.ReLU(name="relu_dense"),
         layers.Dropout(dropout, seed=next(parts), name="dropout"),
-        layers.Dense(classes, kernel_initializer=keras.initializers.GlorotUniform(next(parts)), dtype="float32",
-                     name="logits")])
+        layers.Dense(classes, kernel_initializer=keras.initializers.GlorotUniform(next(parts)),
+                     dtype="float32", name="logits")])
 
 # %% ../../nbs/architectures/cnn.ipynb #4d75e7ac
 def _windows(model: keras.Model) -> list[tuple[int, int, int]]:
@@ -245,14 +250,16 @@ def _windows(model: keras.Model) -> list[tuple[int, int, int]]:
         raise ValueError(f"layers must be (kernel, stride) pairs or a keras.Sequential, got {type(model).__name__}")
     found = []
     for layer in model.layers:
-        if isinstance(layer, (layers.Flatten, layers.Dense, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)):
+        if isinstance(layer, (layers.Flatten, layers.Dense, layers.GlobalAveragePooling2D,
+                              layers.GlobalMaxPooling2D)):
             break
         kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
         if kernel is None:
             continue
         dilation, n = getattr(layer, "dilation_rate", (1, 1)), layer.input.shape[1:3]
         if len(kernel) != 2 or len({*zip(kernel, layer.strides, dilation, n)}) > 1:
-            raise ValueError(f"{layer.name}: windows, strides and pictures must be square, got {kernel} on {tuple(n)}")
+            raise ValueError(f"{layer.name}: windows, strides and pictures must be square, "
+                             f"got {kernel} on {tuple(n)}")
         k, s = (kernel[0] - 1) * dilation[0] + 1, layer.strides[0]
         total = max((-(-n[0] // s) - 1) * s + k - n[0], 0) if layer.padding == "same" else 0
         found.append((k, s, total // 2))
@@ -260,7 +267,7 @@ def _windows(model: keras.Model) -> list[tuple[int, int, int]]:
 
 # %% ../../nbs/architectures/cnn.ipynb #edcaf73a
 def receptive_field(layers: Sequence[Sequence[int]] | keras.Sequential) -> list[tuple[int, int, int]]:
-    r"""How many pixels a unit of each layer can see, how far neighbouring units are apart, and where the first one begins.
+    r"""How many pixels a unit of each layer sees, how far the next unit is, and where the first begins.
 
     .. math:: r_l = r_{l-1} + (k_l - 1) j_{l-1}, \qquad j_l = j_{l-1} s_l, \qquad a_l = a_{l-1} - p_l j_{l-1}
 
@@ -312,8 +319,9 @@ def _stand_in(layer: keras.layers.Layer) -> keras.layers.Layer:
         return layers.AveragePooling2D.from_config(config)
     if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)):
         return type(layer).from_config(config | {"activation": "linear", "use_bias": False})
-    if isinstance(layer, (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.Softmax, layers.Dropout)):
-        return layers.Activation("linear", name=layer.name)
+    if isinstance(layer, (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.Softmax,
+                          layers.Dropout)):
+        return layers.Identity(name=layer.name)
     return type(layer).from_config(config)
 
 # %% ../../nbs/architectures/cnn.ipynb #f006e190
@@ -362,12 +370,14 @@ def measured_receptive_field(model: keras.Model, layer: str | int, position: Seq
     row, col = (_whole(n, "position", 0) for n in position)
     if row >= shape[1] or col >= shape[2]:
         raise ValueError(f"position must lie in maps of {shape[1]} x {shape[2]} units, got {(row, col)}")
-    copy = keras.models.clone_model(model, clone_function=_stand_in)
+    whole = keras.Model(model.inputs, model.outputs)
+    copy = keras.models.clone_model(whole, clone_function=_stand_in,
+                                    call_function=lambda op, *args, **_: op(*args))
     copy.set_weights([np.ones(w.shape) for w in copy.weights])
     x = tf.zeros((1, *model.input_shape[1:]))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        unit = tf.reduce_sum(keras.Model(copy.inputs, copy.get_layer(name).output)(x)[0, row, col])
+        unit = tf.reduce_sum(keras.Model(copy.inputs[0], copy.get_layer(name).output)(x)[0, row, col])
     touched = np.abs(np.asarray(tape.gradient(unit, x))[0]).sum(axis=-1) > 0
     rows, cols = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
     return (int(rows[0]), int(rows[-1])), (int(cols[0]), int(cols[-1]))
@@ -410,7 +420,7 @@ def feature_maps(model: keras.Model, x: ArrayLike) -> dict[str, NDArray[np.float
     """
     x = _pictures(x, model)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(x, training=False)
+    outputs = keras.Model(model.inputs[0], [layer.output for layer in layers])(x, training=False)
     return {layer.name: np.asarray(out) for layer, out in zip(layers, outputs)}
 
 # %% ../../nbs/architectures/cnn.ipynb #78b7bbd6
@@ -418,7 +428,8 @@ def _chosen(model: keras.Model, x: ArrayLike, y: ArrayLike) -> tuple[NDArray, ND
     """Pictures and one class number for each, or an error."""
     x, y, classes = _pictures(x, model), np.asarray(y), model.output_shape[-1]
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
-        raise ValueError(f"y must hold one class number for each of the {len(x)} pictures, got {y.dtype} of shape {y.shape}")
+        raise ValueError(f"y must hold one class number for each of the {len(x)} pictures, "
+                         f"got {y.dtype} of shape {y.shape}")
     if len(y) and (y.min() < 0 or y.max() >= classes):
         raise ValueError(f"y must lie between 0 and {classes - 1}, got some from {y.min()} to {y.max()}")
     return x, y
@@ -471,7 +482,8 @@ def saliency(model: keras.Model, x: ArrayLike, y: ArrayLike) -> NDArray[np.float
     return np.asarray(tape.gradient(score, pixels))
 
 # %% ../../nbs/architectures/cnn.ipynb #41be5484
-def occlusion(model: keras.Model, x: ArrayLike, y: ArrayLike, *, size: int = 2, stride: int = 1) -> NDArray[np.floating]:
+def occlusion(model: keras.Model, x: ArrayLike, y: ArrayLike, *, size: int = 2, stride: int = 1
+              ) -> NDArray[np.floating]:
     r"""How far the logit of a class falls when a square patch is set to 0, for every place of the patch.
 
     .. math:: d_P = z_y(x) - z_y(x \text{ with } P \text{ set to } 0)
@@ -529,7 +541,8 @@ def occlusion(model: keras.Model, x: ArrayLike, y: ArrayLike, *, size: int = 2, 
     return out
 
 # %% ../../nbs/architectures/cnn.ipynb #67199c37
-def all_conv(input_shape: Sequence[int], classes: int, *, filters: Sequence[int] = (16, 32, 64), seed: int = 0) -> keras.Sequential:
+def all_conv(input_shape: Sequence[int], classes: int, *, filters: Sequence[int] = (16, 32, 64),
+             seed: int = 0) -> keras.Sequential:
     r"""A convolutional network without a fully connected layer: one map a class, and its mean as the logit.
 
     .. math:: z_k = \frac{1}{h w} \sum_{a, b} m_{abk}
@@ -572,15 +585,15 @@ def all_conv(input_shape: Sequence[int], classes: int, *, filters: Sequence[int]
     ((None, 10), 24282)
     """
     shape, classes, widths = _checked(input_shape, classes, filters, max(len(tuple(filters)) - 1, 0))
-    parts = iter(seeds(seed, len(widths) + 1))
+    layers, glorot, parts = keras.layers, keras.initializers.GlorotUniform, iter(seeds(seed, len(widths) + 1))
     return keras.Sequential([
         *_convolutions(shape, 3, widths, parts),
-        keras.layers.Conv2D(classes, 1, kernel_initializer=keras.initializers.GlorotUniform(next(parts)), name="class_maps"),
-        keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits")])
+        layers.Conv2D(classes, 1, kernel_initializer=glorot(next(parts)), name="class_maps"),
+        layers.GlobalAveragePooling2D(dtype="float32", name="logits")])
 
 # %% ../../nbs/architectures/cnn.ipynb #1fd4bd52
-def residual_cnn(input_shape: Sequence[int], classes: int, *, blocks: int = 3, filters: int = 16, skip: bool = True,
-                 seed: int = 0) -> keras.Model:
+def residual_cnn(input_shape: Sequence[int], classes: int, *, blocks: int = 3, filters: int = 16,
+                 skip: bool = True, seed: int = 0) -> keras.Model:
     r"""A deep convolutional network whose blocks add a correction to their input.
 
     .. math:: h_{l+1} = \phi(h_l + F_l(h_l)), \qquad F = \mathrm{BN}(K_2 * \phi(\mathrm{BN}(K_1 * h)))
@@ -633,7 +646,8 @@ def residual_cnn(input_shape: Sequence[int], classes: int, *, blocks: int = 3, f
         x = layer(x)
     for b in range(1, blocks + 1):
         before = x
-        for layer in (*_block(width, 3, next(parts), f"{b}a"), *_block(width, 3, next(parts), f"{b}b")[:2]):
+        first, second = (_block(width, 3, next(parts), f"{b}{letter}") for letter in "ab")
+        for layer in (*first, *second[:2]):
             x = layer(x)
         x = layers.ReLU(name=f"relu_{b}b")(layers.Add(name=f"add_{b}")([before, x]) if skip else x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
@@ -641,7 +655,8 @@ def residual_cnn(input_shape: Sequence[int], classes: int, *, blocks: int = 3, f
     return keras.Model(inputs, layers.Dense(classes, kernel_initializer=last, dtype="float32", name="logits")(x))
 
 # %% ../../nbs/architectures/cnn.ipynb #e511ebd7
-def augment(images: ArrayLike, *, max_shift: int = 1, random_state: int | np.random.Generator | None = None) -> NDArray[np.floating]:
+def augment(images: ArrayLike, *, max_shift: int = 1,
+            random_state: int | np.random.Generator | None = None) -> NDArray[np.floating]:
     r"""Shift every picture by its own random number of pixels; what comes in from outside is 0.
 
     .. math:: x_i' = S_{\delta_i} x_i, \qquad \delta_i \text{ uniform on } \{-m, \dots, m\}^2
@@ -672,8 +687,8 @@ def augment(images: ArrayLike, *, max_shift: int = 1, random_state: int | np.ran
 
     Examples
     --------
-    >>> augment(np.ones((1, 3, 3, 1)), max_shift=1, random_state=1)[0, :, :, 0].tolist()
-    [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
+    >>> augment(np.ones((1, 3, 3, 1)), max_shift=1, random_state=2)[0, :, :, 0].tolist()
+    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]
     """
     x, m = _pictures(images), _whole(max_shift, "max_shift", 0)
     n, h, w, _ = x.shape
