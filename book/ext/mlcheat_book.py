@@ -204,6 +204,7 @@ def corrections_page() -> str:
         for c in chapter.corrections:
             text = re.sub(r"\]\((?![./]|https?:|#)([\w-]+\.ipynb)", rf"](../{folder}/\1", c.markdown.strip())
             text = re.sub(r"\]\(#", f"](../{chapter.name}.ipynb#", text)
+            text = re.sub(r"\$\$ \(eq-[\w-]+\)", "$$", text)               # the chapter itself holds the label
             lines += [f'{text} <a href="../{chapter.name}.html#correction-{c.number}">Proof.</a>', ""]
     return "\n".join(lines)
 

@@ -2195,7 +2195,7 @@ class GradientBoostingRegressor(RegressorMixin, _GradientBoosting):
 
     Attributes
     ----------
-    estimators_ : ndarray of DecisionTreeRegressor, shape (n_estimators_, 1)
+    estimators_ : ndarray of DecisionTreeRegressor, shape (rounds, 1)
         The trees, before shrinkage.
     init_ : DummyRegressor
         Predicts where boosting starts.
@@ -2292,7 +2292,7 @@ class GradientBoostingClassifier(ClassifierMixin, _GradientBoosting):
 
     Attributes
     ----------
-    estimators_ : ndarray of DecisionTreeRegressor, shape (n_estimators_, trees a round)
+    estimators_ : ndarray of DecisionTreeRegressor, shape (rounds, trees a round)
         The trees, before shrinkage.
     init_ : DummyClassifier
         The class shares, where boosting starts.
