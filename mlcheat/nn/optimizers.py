@@ -2388,7 +2388,7 @@ def nonlinear_cg(
         if not last:
             return min(1.0, 1 / np.linalg.norm(g))
         alpha, slope, gain = last  # where rounding hides the gain, the slope tells it
-        return min(10 * alpha, (-2.02 * gain if gain else alpha * slope) / float(g @ p))
+        return min(4 * alpha, (-2.02 * gain if gain else alpha * slope) / float(g @ p))
 
     return _descend(
         fun,

@@ -510,7 +510,7 @@ def problem_100():
     return O.quadratic((A + A.T) / 2, rng.normal(size=100))
 
 
-SECOND = {"rosenbrock": (O.rosenbrock, [-1.2, 1.0]), "beale": (O.beale, [1.0, 1.5]), "beale (1, 1)": (O.beale, [1.0, 1.0]),
+SECOND = {"rosenbrock": (O.rosenbrock, [-1.2, 1.0]), "beale": (O.beale, [1.0, 1.5]), "beale (1, 1)": (O.beale, [1.0, 1.0]), "beale (0, 0)": (O.beale, [0.0, 0.0]),
           "himmelblau": (O.himmelblau, [0.0, 0.0]), "himmelblau (-1, -1)": (O.himmelblau, [-1.0, -1.0]),
           "quadratic": (problem_100(), np.zeros(100))}
 METHODS = {"Newton-CG": (lambda f, x0: O.newton(f, x0, f.jac, f.hess), {"xtol": 1e-8}),
