@@ -651,7 +651,7 @@ def test_nothing_before_compile():
     (dict(y=None, x={"a": 1}.values(), epochs=2), ValueError, "expected batches .x, y."),
     (dict(y=None, x={1: 2}, validation_split=0.5), ValueError, "validation_split and sample_weight need arrays"),
     (dict(callbacks=[3]), TypeError, "expected callbacks"),
-], ids=str)
+])
 def test_bad_input_speaks_up_before_the_first_batch(change, error, message):
     net = small()
     before = net.get_weights()
