@@ -65,7 +65,7 @@ def test_the_list_of_a_chapter():
     ids = mlcheat.exercises("activations")
     assert ids == mlcheat.exercises("nn/activations") == ex.exercises("nn.activations") and 3 <= len(ids) <= 6
     assert set(ids) < set(mlcheat.exercises())
-    with pytest.raises(KeyError, match="no exercises in 'alchemy'; chapters with exercises: basics/"):
+    with pytest.raises(KeyError, match="no exercises in 'alchemy'; chapters with exercises: .*basics/"):
         mlcheat.exercises("alchemy")
 
 

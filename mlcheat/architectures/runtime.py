@@ -394,7 +394,13 @@ def _choose_strategy(
 
 # %% ../../nbs/architectures/runtime.ipynb #dbd92a70
 class Timing(NamedTuple):
-    """Seconds of the first call, which holds the compilation, and of a typical later one."""
+    """Seconds of the first call, which holds the compilation, and of a typical later one.
+
+    Notes
+    -----
+    Use when the cost of compiling is to be told from the cost of running.
+    Avoid when one number will do: sum the epochs of a `History`.
+    """
 
     first: float
     median: float
