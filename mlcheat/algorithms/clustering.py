@@ -2022,9 +2022,9 @@ def hdbscan(X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None 
     for i in range(n - 2, -1, -1):
         a, b = Z[i, :2].astype(int)
         start[a], start[b] = start[n + i], start[n + i] + size[a]
-    parent, birth, gain, last, todo = [-1], [0.0], [0.0], np.zeros(n, int), [(2 * n - 2, 0)]
-    while todo:                                                 # from the top: who splits, who falls out
-        node, c = todo.pop()
+    parent, birth, gain, last, waiting = [-1], [0.0], [0.0], np.zeros(n, int), [(2 * n - 2, 0)]
+    while waiting:                                              # from the top: who splits, who falls out
+        node, c = waiting.pop()
         last[start[node]:start[node] + size[node]] = c
         if node < n:
             continue
@@ -2034,7 +2034,7 @@ def hdbscan(X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None 
         for child in big:
             if len(big) == 2:
                 parent, birth, gain = parent + [c], birth + [now], gain + [0.0]
-            todo.append((child, len(parent) - 1 if len(big) == 2 else c))
+            waiting.append((child, len(parent) - 1 if len(big) == 2 else c))
     inside, home = np.zeros(len(gain)), np.full(len(gain), -1)
     kept = np.zeros(len(gain), bool)
     for c in range(len(gain) - 1, 0, -1):                       # from the bottom: a cluster, or those inside it

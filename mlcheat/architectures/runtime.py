@@ -147,6 +147,37 @@ def _tensor(a: ArrayLike, what: str) -> tf.Tensor:
         return tf.convert_to_tensor(a)
 
 
+_GRAPH_SEED = 87654321  # what TensorFlow uses as long as nobody sets a global seed
+
+
+def _shuffled(data: tf.data.Dataset, buffer: int, seed: int) -> tf.data.Dataset:
+    """`data.shuffle`, but by `seed` alone: that one also follows `tf.random.set_seed`."""
+    spec = data.element_spec
+    shuffled = tf.raw_ops.ShuffleDatasetV3(
+        input_dataset=tf.data.experimental.to_variant(data),
+        buffer_size=buffer,
+        seed=_GRAPH_SEED,
+        seed2=seed,
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        output_types=[part.dtype for part in tf.nest.flatten(spec)],
+        output_shapes=[part.shape for part in tf.nest.flatten(spec)],
+    )
+    return tf.data.experimental.from_variant(shuffled, spec)
+
+
+def _draws(seed: int) -> tf.data.Dataset:
+    """Endless random integers, other ones in each pass, by `seed` alone."""
+    draws = tf.raw_ops.RandomDatasetV2(
+        seed=_GRAPH_SEED,
+        seed2=seed,
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        rerandomize_each_iteration=True,
+        output_types=[tf.int64],
+        output_shapes=[tf.TensorShape([])],
+    )
+    return tf.data.experimental.from_variant(draws, tf.TensorSpec([], tf.int64))
+
+
 def _rows(data: Any, batch_size: int, shuffle: bool, seed: int, drop: bool) -> tf.data.Dataset:
     """Batches of rows of the arrays: the row numbers are shuffled, and a batch is gathered at once."""
     lengths = {int(a.shape[0]) for a in tf.nest.flatten(data)}
@@ -162,7 +193,7 @@ def _rows(data: Any, batch_size: int, shuffle: bool, seed: int, drop: bool) -> t
             f"{n} rows do not fill one batch of {batch_size}, and drop_remainder=True leaves them out"
         )
     rows = tf.data.Dataset.range(n)
-    rows = rows.shuffle(n, seed=seed) if shuffle else rows
+    rows = _shuffled(rows, n, seed) if shuffle else rows
     return rows.batch(batch_size, drop_remainder=drop).map(
         lambda i: tf.nest.map_structure(lambda a: tf.gather(a, i), data)
     )
@@ -253,23 +284,20 @@ def pipeline(
             )
         data = tf.data.Dataset.from_generator(x, output_signature=signature)
         data = data.cache() if cache else data
-        data = (data.shuffle(10_000, seed=seed) if shuffle else data).batch(
-            batch_size, drop_remainder=drop
-        )
+        data = _shuffled(data, 10_000, seed) if shuffle else data
+        data = data.batch(batch_size, drop_remainder=drop)
     else:
         arrays = tf.nest.map_structure(lambda a: _tensor(a, "x"), x)
         data = _rows(
             arrays if y is None else (arrays, _tensor(y, "y")), batch_size, shuffle, seed, drop
         )
     if noise is not None:
-        draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-
         def add_noise(batch, draw):
             size = tf.nest.flatten(batch)[0].shape[0] or tf.shape(tf.nest.flatten(batch)[0])[0]
             eps = tf.random.stateless_normal((size, *noise), tf.stack([draw, draw]))
             return (*batch, eps) if isinstance(batch, tuple) else (batch, eps)
 
-        data = tf.data.Dataset.zip(data, draws).map(add_noise)
+        data = tf.data.Dataset.zip(data, _draws(seed)).map(add_noise)
     return _started_late(data if map is None else data.map(map)).prefetch(tf.data.AUTOTUNE)
 
 # %% ../../nbs/architectures/runtime.ipynb #cadceff4

@@ -342,7 +342,7 @@ def im2col(
 
     Notes
     -----
-    Use when a convolution is to be written as a matrix product.
+    Use when a convolution is computed as a matrix product.
     Avoid when memory is short: the result is up to kernel rows times columns as large as `x`.
 
     References

@@ -877,6 +877,7 @@ def test_batches(n, size, shuffle):
 
 
 def test_order_is_that_of_from_tensor_slices_and_new_in_every_epoch():
+    tf.random.set_seed(87654321)  # as if it had never been set
     ours = pipeline(np.arange(20), batch_size=5, seed=4)
     theirs = (
         tf.data.Dataset.from_tensor_slices(np.arange(20))
@@ -893,6 +894,21 @@ def test_order_is_that_of_from_tensor_slices_and_new_in_every_epoch():
     assert [
         b.numpy().tolist() for b in pipeline(np.arange(20), batch_size=5, seed=5)
     ] != epochs[0]
+
+
+def test_order_and_noise_do_not_follow_the_global_seed():
+    def epochs():
+        data = pipeline(np.arange(20), batch_size=5, seed=4, noise=(2,))
+        yields = lambda: iter(np.arange(20))  # noqa: E731
+        generated = pipeline(yields, batch_size=5, seed=4, signature=tf.TensorSpec([], tf.int64))
+        return [[b.numpy().tolist() for b in generated] for _ in range(2)], [
+            [(b.numpy().tolist(), e.numpy().tolist()) for b, e in data] for _ in range(2)
+        ]
+
+    tf.random.set_seed(87654321)
+    before = epochs()
+    tf.random.set_seed(1)
+    assert epochs() == before
 
 
 def test_several_inputs_noise_and_map():
