@@ -1435,6 +1435,51 @@ def _moments(X: NDArray, resp: NDArray, reg: float, kind: str) -> tuple[NDArray,
     return count / count.sum(), means, covariances
 
 # %% ../../nbs/algorithms/clustering.ipynb #ce362ba3
+def _features(X: NDArray) -> NDArray:
+    """1, x and the products x_i x_j with i <= j, one column a row of X."""
+    i, j = np.triu_indices(X.shape[1])
+    T = np.ascontiguousarray(X.T)
+    return np.vstack([np.ones((1, len(X))), T, T[i] * T[j]])
+
+
+def _fast_e(F: NDArray, weights: NDArray, means: NDArray, roots: NDArray, kind: str) -> tuple:
+    """The E step on features: log densities (n,), responsibilities (K, n); None where digits are lost."""
+    K, d = means.shape
+    roots = np.broadcast_to(roots, (K, d, d))
+    P = roots @ roots.swapaxes(1, 2)
+    i, j = np.triu_indices(d)
+    if np.abs(P).max() * F[d + 1:].max() > 1e6:
+        return None, None
+    linear = np.einsum("kij,kj->ki", P, means)
+    log_det = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+    constant = log_det - 0.5 * (d * np.log(2 * np.pi) + (linear * means).sum(axis=1))
+    with np.errstate(divide="ignore"):
+        constant += np.log(weights)
+    joint = np.hstack([constant[:, None], linear, np.where(i == j, -0.5, -1.0) * P[:, i, j]]) @ F
+    top = joint.max(axis=0)
+    resp = np.exp(joint - top)
+    total = resp.sum(axis=0)
+    resp /= total
+    return top + np.log(total), resp
+
+
+def _fast_m(F: NDArray, resp: NDArray, reg: float, kind: str) -> tuple | None:
+    """The M step on features: weights, means, covariances; None where digits are lost."""
+    d = int((np.sqrt(8 * len(F) + 1) - 3) / 2)
+    sums = resp @ F.T
+    count = sums[:, 0] + 10 * np.finfo(float).eps
+    means, i, j = sums[:, 1:d + 1] / count[:, None], *np.triu_indices(d)
+    covariances = np.empty((len(resp), d, d))
+    covariances[:, i, j] = covariances[:, j, i] = sums[:, d + 1:] / count[:, None] - means[:, i] * means[:, j]
+    diagonal = np.arange(d)
+    if (covariances[:, diagonal, diagonal] < 1e-6 * means**2).any():
+        return None
+    if kind == "tied":
+        covariances = np.einsum("k,kij->ij", count, covariances) / count.sum()
+    covariances[..., diagonal, diagonal] += reg
+    return count / count.sum(), means, covariances
+
+# %% ../../nbs/algorithms/clustering.ipynb #38b724de
 class GaussianMixture(DensityMixin, BaseEstimator):
     r"""Clusters as components of a mixture of normal distributions, fitted by EM.
 
@@ -1547,6 +1592,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         total = logsumexp(joint, axis=1)
         return total, joint - total[:, None]
 
+    def _em_step(self, X: NDArray, centre: NDArray, features: NDArray | None) -> tuple:
+        """One E and one M step: log densities (n,), responsibilities (K, n), new parameters."""
+        kind, found = self.covariance_type, None
+        if features is not None:
+            density, resp = _fast_e(features, self.weights_, self.means_ - centre, self._root, kind)
+            found = _fast_m(features, resp, self.reg_covar, kind) if density is not None else None
+            if found is not None:
+                return density, resp, (found[0], found[1] + centre, found[2])
+        density, log_resp = self._log_parts(X)
+        resp = np.exp(log_resp)
+        return density, resp.T, _moments(X, resp, self.reg_covar, kind)
+
     def fit(self, X, y=None):
         """Find the parameters for the rows X (n, d)."""
         self.fit_predict(X)
@@ -1563,13 +1620,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not (self.reg_covar >= 0 and self.tol >= 0):
             raise ValueError(f"reg_covar and tol must be at least 0, got {self.reg_covar!r} and {self.tol!r}")
-        gen, best = check_random_state(self.random_state), None
+        gen, best, d = check_random_state(self.random_state), None, X.shape[1]
+        centre, features = X.mean(axis=0), None
+        if self.covariance_type in ("full", "tied") and len(X) * d * d < 1e8:
+            features = _features(X - centre)
         for _ in range(runs):
             self._begin(X, K, gen)
             bounds, converged = [], False
             while len(bounds) < steps and not converged:
-                density, log_resp = self._log_parts(X)
-                self.weights_, self.means_, covariances = _moments(X, np.exp(log_resp), self.reg_covar, self.covariance_type)
+                density, resp, found = self._em_step(X, centre, features)
+                self.weights_, self.means_, covariances = found
                 self._root = _roots(covariances, self.covariance_type)
                 bounds.append(float(density.mean()))
                 converged = len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < self.tol
@@ -1678,9 +1738,15 @@ def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclide
     if method == "ward" and metric not in ("euclidean", "l2"):
         raise ValueError(f"metric was {metric!r}; Ward can only work with euclidean distances, of rows and not precomputed")
     D, n = _distances(X, metric), len(X)
+    if method == "ward":
+        np.square(D, out=D)                                     # its recurrence is one of squares
     np.fill_diagonal(D, np.inf)
-    size, merges, chain, alive = np.ones(n), np.empty((n - 1, 3)), [], 0
+    names, size, merges, chain, alive = np.arange(n), np.ones(n), np.empty((n - 1, 3)), [], 0
     for step in range(n - 1):
+        if 2 * (n - step) <= len(D) and len(D) > 64:            # half of the clusters are gone: leave them out
+            live = np.flatnonzero(size)
+            D, size, names, alive = D[np.ix_(live, live)], size[live], names[live], 0
+            chain = np.searchsorted(live, chain).tolist()
         if not chain:
             while size[alive] == 0:
                 alive += 1
@@ -1688,32 +1754,32 @@ def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclide
         while True:
             x = chain[-1]
             y = int(D[x].argmin())
-            if len(chain) > 1 and D[x, chain[-2]] <= D[x, y]:           # nearest to each other
+            if len(chain) > 1 and D[x, chain[-2]] <= D[x, y]:   # nearest to each other
                 y = chain[-2]
                 break
             chain.append(y)
         del chain[-2:]
         x, y = min(x, y), max(x, y)
-        merges[step] = x, y, D[x, y]
-        D[y] = _merged(D[x], D[y], D[x, y], size[x], size[y], size, method)
+        merges[step] = names[x], names[y], D[x, y]
+        row = _merged(D[x], D[y], D[x, y], size[x], size[y], size, method)
         size[x], size[y] = 0, size[x] + size[y]
-        D[y, y] = np.inf
-        D[:, y] = D[y]
+        row[[x, y]] = np.inf
+        D[y] = D[:, y] = row
         D[x] = D[:, x] = np.inf
+    if method == "ward":
+        merges[:, 2] = np.sqrt(merges[:, 2])
     return _named(merges[np.argsort(merges[:, 2], kind="stable")])
 
 
 def _merged(x: NDArray, y: NDArray, height: float, a: float, b: float, c: NDArray, method: str) -> NDArray:
-    """Distances of the union of two clusters to all others."""
+    """Distances (Ward: squared ones) of the union of two clusters to all others; inf to those that are gone."""
     if method == "single":
         return np.minimum(x, y)
     if method == "complete":
         return np.maximum(x, y)
     if method == "average":
-        return (a * x + b * y) / (a + b)
-    with np.errstate(invalid="ignore"):                                 # clusters that are gone: inf - inf
-        squared = ((a + c) * x**2 + (b + c) * y**2 - c * height**2) / (a + b + c)
-    return np.sqrt(np.maximum(squared, 0))
+        return a / (a + b) * x + b / (a + b) * y
+    return np.maximum(((a + c) * x + (b + c) * y - c * height) / (a + b + c), 0)
 
 
 def _named(merges: NDArray) -> NDArray:

@@ -582,3 +582,15 @@ def test_other_refusals():
         ours.k_distances(BLOBS[:10], 11)
     with pytest.raises(ValueError, match="n_samples=2 should be >= n_clusters=3"):
         ours.kmeans_plusplus(BLOBS[:2], 3)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_narrow_components_far_apart_keep_their_digits(kind):
+    gen = np.random.default_rng(0)
+    X = np.vstack([gen.normal(c, 0.01, (60, 2)) for c in (-1e4, 1e4, 1e4 + 1)])
+    start = dict(weights_init=np.full(3, 1 / 3), means_init=X[[0, 60, 120]])
+    start["precisions_init"] = np.stack([np.eye(2)] * 3) if kind == "full" else np.eye(2)
+    model = ours.GaussianMixture(3, covariance_type=kind, **start).fit(X)
+    exact = np.stack([np.cov(X[i:i + 60].T, bias=True) for i in (0, 60, 120)]) + 1e-6 * np.eye(2)
+    np.testing.assert_allclose(model.covariances_, exact if kind == "full" else exact.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(model.means_, X.reshape(3, 60, 2).mean(axis=1), rtol=1e-12)
