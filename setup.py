@@ -31,6 +31,7 @@ setup(
     package_data={"mlcheat": ["py.typed", "*.pyi", "*.json", "**/*.pyi", "**/*.json", "**/*.toml"]},
     install_requires=shlex.split(cfg["requirements"]),
     extras_require=extras,
+    entry_points={"console_scripts": ["mlcheat = mlcheat.cli:main"]},
     zip_safe=False,
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -15,6 +15,7 @@ import types
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 # %% ../nbs/cards.ipynb #ec7a95b9
@@ -126,13 +127,12 @@ def _card_of(obj: Any) -> Card:
 @cache
 def _index() -> dict[str, list[str]]:
     """Every exported function and class: its name and the modules that define it, in alphabetical order."""
-    from mlcheat._modidx import d
-
     found: dict[str, list[str]] = {}
-    for module, symbols in d["syms"].items():
-        for full in symbols:
-            name = full.removeprefix(module + ".")
-            if "." not in name and not name.startswith("_"):
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):                        # read as text: importing all would load TensorFlow
+        if not path.name.startswith("_"):
+            module = ".".join(["mlcheat", *path.relative_to(root).with_suffix("").parts])
+            for name in re.findall(r"^(?:def|class) ([A-Za-z]\w*)", path.read_text(encoding="utf-8"), flags=re.M):
                 found.setdefault(name, []).append(module)
     return dict(sorted(found.items()))
 

@@ -77,3 +77,30 @@ def test_an_unknown_exercise_names_the_closest(function):
 
 def test_texts_render_in_a_notebook():
     assert mlcheat.hint("activations-1")._repr_markdown_() == str(mlcheat.hint("activations-1"))
+
+
+def test_progress_is_kept_and_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLCHEAT_HOME", str(tmp_path / "new"))
+    assert ex.progress() == [] and "0 of" in repr(mlcheat.exercises())
+    mlcheat.check("activations-3", 1.0)
+    assert ex.progress() == []                                            # wrong answers are forgotten
+    mlcheat.check("activations-3", 0.0)
+    mlcheat.check("activations-3", 0.0)
+    assert ex.progress() == ["activations-3"] and len(list((tmp_path / "new").iterdir())) == 1
+    chapter = mlcheat.exercises("activations")
+    (line,) = [row for row in repr(chapter).splitlines() if row.startswith("activations-3 ")]
+    assert " solved " in line and repr(chapter).endswith(f"1 of {len(chapter)} solved")
+    assert f"| nn/activations | 1 of {len(chapter)} |" in mlcheat.exercises()._repr_markdown_()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"solved": 3}', '{"other": []}'])
+def test_a_damaged_progress_is_no_error(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("MLCHEAT_HOME", str(tmp_path))
+    (tmp_path / "progress.json").write_text(text)
+    assert ex.progress() == [] and mlcheat.check("activations-3", 0.0) and ex.progress() == ["activations-3"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MLCHEAT_HOME", str(tmp_path / "file" / "below"))
+    assert mlcheat.check("activations-3", 0.0) and ex.progress() == []
