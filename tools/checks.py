@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from tools import exercises, ledger
-from tools.notebooks import ROOT, Chapter, chapters
+from tools.notebooks import INSTALL_ID, ROOT, Chapter, chapters, install_cell
 
 MAX_BYTES = 1_500_000
 # Names too general for a part to hand on: they stay in their module.
@@ -124,6 +124,9 @@ def notebook_problems(chapter: Chapter) -> list[str]:
         problems.append(f"{size / 1e6:.1f} MB, over the budget of {MAX_BYTES / 1e6} MB")
     if not chapter.cells or not re.match(r"# .+\n\n> .+", chapter.cells[0].text):
         problems.append("the first cell must be '# Title', a blank line and '> one sentence'")
+    install = install_cell(chapter.path)
+    if [c.text for c in chapter.cells if c.id == INSTALL_ID] != [install.source] or chapter.cells[1].id != INSTALL_ID:
+        problems.append("the second cell is not the one that installs the package; run `make edit` with TAKE=1")
     for cell in chapter.cells:
         for output in cell.outputs:
             if "/site-packages/" in str(output) or str(ROOT) in str(output):
@@ -179,7 +182,8 @@ def public_names(chapter: Chapter) -> list[str]:
     path = ROOT / (chapter.module.replace(".", "/") + ".py")
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            return [n for n in ast.literal_eval(node.value) if n in _defined(path)]
+            defined = _defined(path)
+            return [n for n in ast.literal_eval(node.value) if n in defined]
     return []
 
 

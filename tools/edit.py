@@ -1,6 +1,7 @@
 """Edit a notebook as a script: `give` writes work/<name>.py (percent format), `take` brings it back.
 
-Cell ids and the outputs of unchanged cells survive, so the generated modules do not churn.
+Cell ids and the outputs of unchanged cells survive, so the generated modules do not churn. The install cell, the same in
+every notebook, is left out of the script and put back.
 """
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import jupytext
 import nbformat
 from jupytext.combine import combine_inputs_with_outputs
 
-from tools.notebooks import NBS, ROOT
+from tools.notebooks import INSTALL_ID, NBS, ROOT, install_cell
 
 
 def script_of(notebook: Path) -> Path:
@@ -19,7 +20,9 @@ def script_of(notebook: Path) -> Path:
 def give(notebook: Path) -> None:
     script = script_of(notebook)
     script.parent.mkdir(parents=True, exist_ok=True)
-    jupytext.write(jupytext.read(notebook), script, fmt="py:percent")
+    nb = jupytext.read(notebook)
+    nb.cells = [cell for cell in nb.cells if cell["id"] != INSTALL_ID]
+    jupytext.write(nb, script, fmt="py:percent")
     print(script)
 
 
@@ -35,6 +38,7 @@ def take(notebook: Path) -> None:
         if "id" not in cell or cell["id"] in seen:
             cell["id"] = nbformat.v4.new_code_cell()["id"]
         seen.add(cell["id"])
+    new.cells.insert(1, install_cell(notebook))
     nbformat.validate(new)
     nbformat.write(new, notebook)
     print(notebook)

@@ -13,6 +13,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / "nbs"
+INSTALL_ID = "install"
+NEEDS_RL = ("algorithms/reinforcement_learning", "algorithms/bandits", "algorithms/tabular", "algorithms/policy_gradient",
+            "architectures/dqn")
 
 _DIRECTIVE = re.compile(r"^#\|\s?(.*)$")
 _INLINE_CODE = re.compile(r"`[^`\n]+`")
@@ -51,6 +54,16 @@ def split_directives(source: str) -> tuple[dict, str]:
             found[key.strip()] = True
         lines.pop(0)
     return found, "\n".join(lines)
+
+
+def install_cell(notebook: Path) -> nbformat.NotebookNode:
+    """The second cell of every notebook: it installs the package where a reader has opened the notebook alone."""
+    name = notebook.resolve().relative_to(NBS).as_posix()
+    wanted = ["tf"] * name.startswith("architectures/") + ["rl"] * (name.removesuffix(".ipynb") in NEEDS_RL)
+    extra = f"[{','.join(wanted)}]" if wanted else ""
+    source = ('import importlib.util\n\nif importlib.util.find_spec("mlcheat") is None:  # opened alone, on Colab say\n'
+              f'    get_ipython().run_line_magic("pip", "install -q mlcheat{extra}@git+https://github.com/mlcheat/mlcheat")')
+    return nbformat.v4.new_code_cell(source, id=INSTALL_ID, metadata={"tags": ["remove-cell"]})
 
 
 def labels_in(value) -> list[str]:

@@ -1,6 +1,6 @@
 """Write README.md from nbs/index.ipynb: its Markdown as it stands, its code with stored text output.
 
-Cells tagged `book-only` are left out. Links to pages of the book become links to their notebooks.
+Cells tagged `book-only` or `remove-cell` are left out. Links to pages of the book become links to their notebooks.
 """
 import re
 
@@ -12,7 +12,7 @@ TARGET = ROOT / "README.md"
 def render() -> str:
     parts = []
     for cell in Chapter(NBS / "index.ipynb").cells:
-        if "book-only" in cell.tags or not cell.text.strip():
+        if {"book-only", "remove-cell"} & set(cell.tags) or not cell.text.strip():
             continue
         if cell.kind == "markdown":
             parts.append(re.sub(r"\]\((?!https?:|#|/)([\w./-]+\.ipynb)\)", r"](nbs/\1)", cell.text.strip()).replace("](../", "]("))

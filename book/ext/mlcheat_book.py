@@ -8,6 +8,7 @@
 - pages live at `nn/losses.html`, not at `nbs/nn/losses.html`.
 """
 import ast
+import html
 import inspect
 import json
 import os
@@ -18,6 +19,7 @@ from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -31,14 +33,15 @@ from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_
 # Chapters that are announced and not written yet: a link to one is shown as plain text. The list shrinks by itself.
 PLANNED = {f"{part}/{name}" for part, names in {
     "nn": "regularization layers convolution normalization recurrent attention network",
-    "architectures": "runtime mlp cnn rnn autoencoder vae gan",
+    "architectures": "runtime mlp cnn rnn autoencoder vae gan dqn",
     "algorithms": "naive_bayes decision_trees nearest_neighbors logistic ensembles svm clustering regression "
-                  "reinforcement_learning",
+                  "reinforcement_learning bandits tabular policy_gradient",
     "reference": "datasets libraries papers other_content",
 }.items() for name in names.split() if not (NBS / part / f"{name}.ipynb").exists()}
 
 API = ROOT / "book" / "api"
-GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections", "nbs/reference/speed", "nbs/index")
+REPOSITORY = "mlcheat/mlcheat"
+GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections", "nbs/reference/speed", "nbs/reference/cheat_cards", "nbs/index")
 
 
 @cache
@@ -57,15 +60,38 @@ def _markdown(text: str) -> dict:
     return {"cell_type": "markdown", "id": uuid4().hex[:8], "metadata": {}, "source": text}
 
 
+def reading_minutes(chapter: Chapter) -> int:
+    """Words at 200 a minute, lines of code at 20, figures at 4, to the next five minutes; exercises not counted."""
+    words = sum(len(c.text.split()) for c in chapter.cells if c.kind == "markdown")
+    shown = [shorten_docstrings(c.text) for c in chapter.cells if c.kind == "code" and not c.directives.get("code-fold")]
+    lines = sum(1 for text in shown for line in text.split("\n") if line.strip())
+    figures = sum("image/png" in o.get("data", {}) for c in chapter.cells for o in c.outputs)
+    return 5 * max(1, round((words / 200 + lines / 20 + figures / 4) / 5))
+
+
 def _page_links(chapter: Chapter) -> str:
-    """The line under a chapter's title: notebook, source, API."""
-    up = "../" * chapter.name.count("/")
-    links = [f"{{download}}`Notebook <{chapter.path.name}>`"]
+    """The lines under a chapter's title: where to run it, its source and API, and how long it takes."""
+    up, file = "../" * chapter.name.count("/"), chapter.path.relative_to(ROOT).as_posix()
+    links = [f"{{download}}`Notebook <{chapter.path.name}>`",
+             f'<a href="https://colab.research.google.com/github/{REPOSITORY}/blob/main/{file}">Open in Colab</a>',
+             f'<a href="https://mybinder.org/v2/gh/{REPOSITORY}/main?urlpath=lab/tree/{file}">Launch Binder</a>']
     if chapter.module:
         source = f"{up}_modules/{chapter.module.replace('.', '/')}.html"
         links += [f'<a href="{source}">Source of <code>{chapter.module}</code></a>',
                   f"{{doc}}`API </book/api/{chapter.module.removeprefix('mlcheat.')}>`"]
-    return ":::{div} page-links\n" + " &middot; ".join(links) + "\n:::"
+    effort = f"{reading_minutes(chapter)} minutes to read"
+    if count := sum("{exercise}" in c.text for c in chapter.cells if c.kind == "markdown"):
+        effort += f", {5 * count} for the {count} exercises"
+    return ":::{div} page-links\n" + " &middot; ".join(links) + f"\n\n{effort}\n:::"
+
+
+def know_first(chapter: Chapter) -> list[str]:
+    """The chapters that a chapter builds on: the links of its paragraph "Know first"."""
+    for cell in chapter.cells:
+        if cell.kind == "markdown" and (m := re.search(r"now first:?\*\*:?(.*?)(\n\s*\n|\Z)", cell.text, re.S)):
+            paths = re.findall(r"\]\(([\w./-]+)\.ipynb", m[1])
+            return [os.path.normpath(Path(chapter.name).parent / path) for path in paths]
+    return []
 
 
 def _mark_equations(text: str) -> str:
@@ -248,7 +274,98 @@ def explain_terms(app: Sphinx, doctree, docname: str) -> None:
 def counts() -> str:
     """What the landing page counts."""
     corrections = sum(len(c.corrections) for c in _chapters())
-    return f"**{len(_ledger())}** formulas checked, **{corrections}** errors corrected in the open"
+    tasks = sum("{exercise}" in cell.text for c in _chapters() for cell in c.cells if cell.kind == "markdown")
+    return (f"**{len(_ledger())}** formulas checked, **{corrections}** errors corrected in the open, "
+            f"**{tasks}** exercises that check themselves")
+
+
+def chapter_map() -> str:
+    """All chapters as a picture with links; pointing at one shows what it builds on and what builds on it."""
+    parts = {part["caption"]: [c["file"].removeprefix("nbs/") for c in part["chapters"] if "file" in c]
+             for part in yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]}
+    columns = {caption: names for caption, names in parts.items() if caption not in ("Reference", "API")}
+    by_name, width, row = {c.name: c for c in _chapters()}, 148, 27
+    place = {name: (18 + i * (width + 20), 40 + j * row) for i, names in enumerate(columns.values())
+             for j, name in enumerate(names)}
+    mark = lambda name: name.replace("/", "-").replace("_", "-")                  # noqa: E731
+    edges = [(before, name) for name in place for before in know_first(by_name[name]) if before in place]
+    lines, rules = [], []
+    for before, name in edges:
+        (x1, y1), (x2, y2) = place[before], place[name]
+        start, end = (x1 + width, x2) if x2 > x1 else (x1, x2 + width) if x2 < x1 else (x1, x2)
+        bend = 60 if x2 > x1 else -60
+        first, last = (start + bend, end - bend) if x1 != x2 else (x1 - 16, x2 - 16)
+        lines.append(f'<path class="from-{mark(before)} to-{mark(name)}" '
+                     f'd="M{start} {y1 + 10}C{first} {y1 + 10} {last} {y2 + 10} {end} {y2 + 10}"/>')
+    for name, (x, y) in place.items():
+        node = mark(name)
+        rules += [f".chapter-map:has(.at-{node}:hover,.at-{node}:focus) .to-{node}",
+                  f".chapter-map:has(.at-{node}:hover,.at-{node}:focus) .from-{node}"]
+        lines.append(f'<a class="at-{node} part-{name.split("/")[0]}" href="{name}.html"><rect x="{x}" y="{y}" width="{width}" '
+                     f'height="21" rx="4"/><text x="{x + 7}" y="{y + 14.5}">{html.escape(SHORT.get(name, by_name[name].title))}</text></a>')
+    heads = [f'<text class="part" x="{18 + i * (width + 20)}" y="26">{caption}</text>' for i, caption in enumerate(columns)]
+    to, fro = ",".join(rules[::2]), ",".join(rules[1::2])
+    size = 18 + len(columns) * (width + 20), 46 + row * max(map(len, columns.values()))
+    return (f'<div class="chapter-map" tabindex="0" role="region" aria-label="Map of the chapters">'
+            f'<style>{to}{{stroke:#d55e00;opacity:1}}{fro}{{stroke:#0072b2;opacity:1}}</style>'
+            f'<svg viewBox="0 0 {size[0]} {size[1]}" width="{size[0]}" xmlns="http://www.w3.org/2000/svg">'
+            f'<title>The chapters by part; lines lead from a chapter to those that build on it</title>'
+            + "".join(lines + heads) + "</svg></div>\n\n"
+            "Each box is a chapter and a link. Point at one: orange lines come from what it builds on, blue lines lead to what "
+            "builds on it.")
+
+
+# Titles that are too long for a box of the map.
+SHORT = {"basics/logistic_regression": "Logistic regression", "nn/forward_propagation": "Forward propagation",
+         "nn/autodiff": "Automatic derivatives", "nn/keras_bridge": "Keras bridge", "architectures/mlp": "Perceptrons (MLP)",
+         "architectures/cnn": "Convolutional (CNN)", "architectures/rnn": "Recurrent (RNN)", "architectures/gan": "Adversarial (GAN)",
+         "architectures/vae": "Variational (VAE)", "architectures/dqn": "Deep Q-network", "algorithms/tabular": "Tabular learning",
+         "architectures/runtime": "Runtime", "algorithms/svm": "Support vectors (SVM)", "algorithms/logistic": "Several classes",
+         "nn/concepts": "Concepts", "nn/network": "Networks", "nn/convolution": "Convolution"}
+
+
+def _inline(text: str) -> str:
+    """A docstring's sentence as HTML: code in backticks, formulas between :math: marks."""
+    text = re.sub(r":math:`([^`]+)`", lambda m: f'<span class="math">\\({html.escape(m[1])}\\)</span>', html.escape(text, quote=False))
+    return re.sub(r"``?([^`]+)``?", r"<code>\1</code>", text)
+
+
+def _cheat_card(name: str, module: str) -> str:
+    """One card as HTML on one line; empty for names without a formula or advice, which are helpers."""
+    from mlcheat.cards import card
+
+    c = card(f"{module.removeprefix('mlcheat.')}.{name}")
+    if not c.formulas or not c.use:
+        return ""
+    formulas = "".join(f'<div class="math">\\[{html.escape(f, quote=False)}\\]</div>' for f in c.formulas)
+    advice = f"<p><b>Use when</b> {_inline(c.use)}</p>" + (f"<p><b>Avoid when</b> {_inline(c.avoid)}</p>" if c.avoid else "")
+    api = f"../api/{module.removeprefix('mlcheat.')}.html#{module}.{name}"
+    return (f'<article class="cheat-card"><p class="card-name"><a href="{api}">{name}</a></p><p>{_inline(c.summary)}</p>{formulas}'
+            f'<p><code class="card-call">{html.escape(c.signature)}</code></p>{advice}</article>')
+
+
+def cheat_cards_page() -> str:
+    """The cards of all chapters; book/static/cards.js adds search and a choice of the part."""
+    from mlcheat.cards import _index
+
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    names = {}
+    for name, modules in _index().items():
+        for module in modules:
+            names.setdefault(module, []).append(name)
+    by_name, lines, total = {c.name: c for c in _chapters()}, [], 0
+    for part in toc:
+        chapters_ = [by_name[c["file"].removeprefix("nbs/")] for c in part["chapters"] if c.get("file", "").startswith("nbs/")]
+        found = [(c, [t for n in names.get(c.module, ()) if (t := _cheat_card(n, c.module))]) for c in chapters_]
+        if not any(cards for _, cards in found):
+            continue
+        lines += [f"## {part['caption']}", ""]
+        for chapter, cards in found:
+            if cards:
+                total += len(cards)
+                lines += [f"### {chapter.title}", "", f"[The chapter](../{chapter.name}.ipynb)", "",
+                          '<div class="cheat-cards">', *cards, "</div>", ""]
+    return "\n".join([f"{total} cards.", "", '<div class="cheat-bar"></div>', "", *lines])
 
 
 def catalogue_page(name: str) -> str:
@@ -295,8 +412,8 @@ def read_next(name: str) -> str:
         ("here", "in this book"), ("book", "a book"), ("course", "a course"), ("paper", "a paper"))))
 
 
-FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "glossary": glossary_page,
-             "counts": counts, "reading_paths": reading_paths_page,
+FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "cheat_cards": cheat_cards_page, "glossary": glossary_page,
+             "counts": counts, "map": chapter_map, "reading_paths": reading_paths_page,
              **{name: partial(catalogue_page, name) for name in ("datasets", "libraries", "papers", "other_content")}}
 
 
@@ -354,6 +471,30 @@ def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
         context[kind] = [asset for asset in context.get(kind, []) if not is_thebe(asset)]
 
 
+def describe_page(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """What a link to a page shows elsewhere: title, the sentence under it, a picture."""
+    path = ROOT / f"{pagename}.ipynb"
+    if pagename.startswith("nbs/") and path.exists():
+        first = Chapter(path).cells[0].text
+        said = html.escape(" ".join(re.search(r"^> (.+(?:\n> ?.+)*)", first, re.M)[1].replace("\n>", "").split()), quote=True)
+        title = html.escape(Chapter(path).title, quote=True)
+        context["metatags"] = context.get("metatags", "") + (
+            f'<meta name="description" content="{said}">\n<meta property="og:title" content="{title}">\n'
+            f'<meta property="og:description" content="{said}">\n<meta property="og:type" content="article">\n'
+            f'<meta property="og:image" content="{app.config.html_baseurl}_static/book.png">\n'
+            f'<meta property="og:url" content="{app.config.html_baseurl}{_short(pagename)}.html">\n'
+            '<meta name="twitter:card" content="summary_large_image">\n')
+
+
+def write_sitemap(app: Sphinx, exception) -> None:
+    """All pages for search engines, at the address that the book is published under."""
+    if exception is None and app.builder.format == "html":
+        urls = "".join(f"<url><loc>{app.config.html_baseurl}{_short(name)}.html</loc></url>\n" for name in sorted(app.env.found_docs))
+        (Path(app.outdir) / "sitemap.xml").write_text(
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n',
+            encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", write_api_pages)
     app.connect("builder-inited", shorten_addresses)
@@ -361,5 +502,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("source-read", edit_notebook)
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", describe_page)
     app.connect("build-finished", shorten_search_index)
+    app.connect("build-finished", write_sitemap)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
