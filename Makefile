@@ -16,7 +16,7 @@ export MLCHEAT_HOME = $(CURDIR)/_build/home
 export PYTHONHASHSEED = 0
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 
-.PHONY: book test run check export bench serve clean edit
+.PHONY: book cards book-zip test-package test run check export bench serve clean edit
 
 $(STAMP): settings.ini setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,8 +29,18 @@ book: $(STAMP)          ## build the book into _build/html
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
-test: check             ## prove everything
-	$(BIN)/python -m pytest -n $(JOBS)
+cards: $(STAMP)         ## print the cheat cards of the built book as PDF, A4 and Letter; needs chromium
+	$(BIN)/python -m tools.cards_pdf _build/html
+
+book-zip: book cards    ## the book as one archive that opens from disk
+	$(BIN)/python -m tools.book_zip _build/html _build/mlcheat-book.zip
+
+CONSTRAINTS ?= /dev/null
+test-package:           ## the package without TensorFlow on PYTHON, with the versions of CONSTRAINTS
+	rm -rf _build/package && $(PYTHON) -m venv _build/package
+	_build/package/bin/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) . pytest
+	cd _build && package/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --doctest-modules \
+	  --doctest-ignore-import-errors -o doctest_optionflags=NORMALIZE_WHITESPACE --pyargs mlcheat
 
 run: $(STAMP)           ## execute notebooks and store their outputs; NB=nbs/... for one
 	$(BIN)/python -m tools.export $(NB)

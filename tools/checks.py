@@ -33,6 +33,9 @@ ALLOWED = {
     "basics": {"math", "basics", *_BASE},
     "algorithms": {"math", *_BASE},
     "algorithms.logistic": {"math", "basics.logistic_regression", *_BASE},
+    "algorithms.regression": {"math", "basics.linear_regression", *_BASE},
+    "algorithms.tabular": {"algorithms.reinforcement_learning", "algorithms.bandits"},
+    "algorithms.policy_gradient": {"math", "algorithms.reinforcement_learning", "algorithms.bandits"},
     "algorithms.ensembles": {"math", "algorithms.decision_trees", *_BASE},
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),
     "nn.losses": {"nn.activations"},
@@ -43,6 +46,7 @@ ALLOWED = {
     "nn.convolution": _LAYERS, "nn.normalization": _LAYERS, "nn.recurrent": _LAYERS, "nn.attention": _LAYERS,
     "nn.callbacks": set(), "nn.network": {"nn", "math"}, "nn.keras_bridge": {"nn"},
     "architectures": {"architectures", "nn", "data"},
+    "architectures.dqn": {"architectures", "nn", "algorithms.reinforcement_learning"},
     "reference": {"reference", "_modidx"},
 }
 _HEAVY = ("keras", "tensorflow")

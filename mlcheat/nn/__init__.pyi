@@ -248,8 +248,8 @@ from .layers import Subtract as Subtract
 from .convolution import AveragePooling1D as AveragePooling1D
 from .convolution import AveragePooling2D as AveragePooling2D
 from .convolution import Conv1D as Conv1D
-from .convolution import Conv2D as Conv2D
 from .convolution import conv2d as conv2d
+from .convolution import Conv2D as Conv2D
 from .convolution import conv2d_bias_grad as conv2d_bias_grad
 from .convolution import conv2d_input_grad as conv2d_input_grad
 from .convolution import conv2d_kernel_grad as conv2d_kernel_grad

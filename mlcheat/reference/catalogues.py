@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 # %% auto #0
 __all__ = ['STATUSES', 'FIELDS', 'KINDS', 'Entry', 'problems', 'read_catalogue', 'Table', 'find_entries']

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from types import MappingProxyType
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 # %% auto #0
 __all__ = ['GLOSSARY', 'Term', 'define', 'search', 'related', 'to_markdown', 'check_links']

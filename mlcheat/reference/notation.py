@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import math
-import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
 from types import MappingProxyType
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 # %% auto #0
 __all__ = ['NOTATION', 'Symbol', 'lookup', 'table', 'clashes', 'check_examples']

@@ -5,11 +5,15 @@
 # %% ../../nbs/reference/other_content.ipynb #cd1202de
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib import resources
 
 from .catalogues import Entry, Table, find_entries, read_catalogue
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 # %% auto #0
 __all__ = ['find_content', 'reading_paths']
