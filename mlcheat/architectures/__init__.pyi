@@ -30,8 +30,8 @@ from .cnn import residual_cnn as residual_cnn
 from .cnn import saliency as saliency
 from .cnn import shift as shift
 from .autoencoder import add_gaussian_noise as add_gaussian_noise
-from .autoencoder import autoencoder as autoencoder
 from .autoencoder import Autoencoder as Autoencoder
+from .autoencoder import autoencoder as autoencoder
 from .autoencoder import conv_autoencoder as conv_autoencoder
 from .autoencoder import dead_units as dead_units
 from .autoencoder import fit_autoencoder as fit_autoencoder

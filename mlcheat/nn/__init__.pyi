@@ -69,11 +69,11 @@ from .losses import check_targets as check_targets
 from .losses import cosine_similarity as cosine_similarity
 from .losses import cosine_similarity_prime as cosine_similarity_prime
 from .losses import CosineSimilarity as CosineSimilarity
-from .losses import Dice as Dice
 from .losses import dice as dice
+from .losses import Dice as Dice
 from .losses import dice_prime as dice_prime
-from .losses import Hinge as Hinge
 from .losses import hinge as hinge
+from .losses import Hinge as Hinge
 from .losses import hinge_prime as hinge_prime
 from .losses import huber as huber
 from .losses import Huber as Huber
