@@ -1,4 +1,5 @@
 """What importing costs and loads, and that the house rules hold in the real tree."""
+import os
 import statistics
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from tools import checks
+from tools.notebooks import ROOT
 
 HEAVY = ("numpy", "scipy", "sklearn", "matplotlib", "pandas", "tensorflow", "keras", "pooch", "joblib")
 
@@ -68,3 +70,40 @@ def test_the_version_is_one():
     assert mlcheat.__version__ == parser["DEFAULT"]["version"]
     with pytest.raises(AttributeError):
         mlcheat.no_such_name
+
+
+PROGRAM = """
+import numpy as np
+
+import mlcheat
+from mlcheat.algorithms import KMeans, LinearSVC, RandomForestClassifier
+from mlcheat.basics import LogisticRegression
+from mlcheat.data import load_iris
+from mlcheat.nn import Adam, Dense, Sequential, huber, sigmoid
+from mlcheat.reference import define, find_papers
+
+X, y = load_iris(return_X_y=True)
+model = LogisticRegression(C=0.1).fit(X, y > 0)
+share: float = model.score(X, y > 0)
+labels: np.ndarray = KMeans(3, random_state=0).fit_predict(X)
+forest = RandomForestClassifier(n_estimators=10).fit(X, y)
+loss = huber(np.zeros(3), np.ones(3))
+p = sigmoid(loss)
+network = Sequential([Dense(4, activation="relu"), Dense(1)])
+network.compile(optimizer=Adam(1e-3), loss="mse")
+print(share, labels[:3], p.mean(), mlcheat.card("adam").summary, define("epoch").definition, len(find_papers(year=2014)))
+verdict = mlcheat.check("activations-3", 0.0)
+print(bool(verdict), verdict.message, mlcheat.exercises("activations")[0])
+"""
+
+
+def test_a_type_checker_accepts_a_users_program(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    wrong = PROGRAM + "labels = mlcheat.card(\"adam\").nonsense\n"
+    (tmp_path / "wrong.py").write_text(wrong)
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "mypy", "--follow-imports=silent", "program.py", "wrong.py"], cwd=tmp_path,
+                          capture_output=True, text=True, env=environment)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("wrong.py") and '"Card" has no attribute "nonsense"' in lines[0], done.stdout
+    assert subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True).returncode == 0
