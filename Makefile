@@ -14,6 +14,7 @@ export OPENBLAS_NUM_THREADS = 1
 export MPLBACKEND = agg
 export MLCHEAT_HOME = $(CURDIR)/_build/home
 export PYTHONHASHSEED = 0
+export LITE
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 
 .PHONY: book cards book-zip test-package test run check export bench serve clean edit
@@ -25,8 +26,12 @@ $(STAMP): settings.ini setup.py constraints.txt
 	printf 'c.IPKernelApp.capture_fd_output = False\nc.Application.log_level = 40\n' > $(VENV)/etc/ipython/ipython_kernel_config.py
 	touch $@
 
-book: $(STAMP)          ## build the book into _build/html
+book: $(STAMP)          ## build the book into _build/html; LITE=1: with notebooks that run in the browser
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
+ifdef LITE
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lite]'
+	$(BIN)/python -m tools.lite _build/html/lite
+endif
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 cards: $(STAMP)         ## print the cheat cards of the built book as PDF, A4 and Letter; needs chromium

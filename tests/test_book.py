@@ -221,6 +221,17 @@ def test_a_catalogue_can_be_read_without_script(browser):
     context.close()
 
 
+@pytest.mark.parametrize("word, first", [("learning rate", "glossary.html#term-Learning-rate"), ("softmax", "glossary.html#term-Softmax"),
+                                         ("BFGS", "nn.optimizers.html#mlcheat.nn.optimizers.bfgs")])
+def test_search_has_the_thing_itself_first(browser, word, first):
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(f"{address}search.html?q={word}")
+    page.wait_for_selector("#search-results li a", timeout=15_000)
+    assert page.locator("#search-results li a").first.get_attribute("href").endswith(first)
+    page.close()
+
+
 @pytest.mark.parametrize("word, page_name", [("sigmoid", "nn/activations.html"), ("gradient", "gradient_descent.html")])
 def test_search_finds(browser, word, page_name):
     chromium, address = browser
@@ -230,4 +241,130 @@ def test_search_finds(browser, word, page_name):
     links = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
     assert any(page_name in link for link in links), links
     assert page.goto(links[0].split("?")[0]).ok
+    page.close()
+
+
+def test_cheat_cards_are_filtered(browser):
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + "reference/cheat_cards.html")
+    bar, shown = page.locator(".cheat-bar"), page.locator(".cheat-card:not([hidden])")
+    everything = shown.count()
+    assert everything > 600 and bar.locator("output").inner_text() == f"{everything} of {everything} cards"
+    bar.locator("input").fill("huber")
+    names = [card.locator(".card-name").inner_text() for card in shown.all()]
+    assert "huber" in names and len(names) < 20 and page.locator("h2:visible").count() < 4
+    bar.locator("select").select_option(label="Neural networks")
+    assert 0 < shown.count() < len(names)
+    bar.locator("input").fill("xyzzy")
+    assert shown.count() == 0 and page.locator("h2:visible").count() == 0
+    page.close()
+
+
+def test_cheat_cards_print_on_both_papers(book, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
+    copy = tmp_path / "html"
+    shutil.copytree(book, copy, ignore=shutil.ignore_patterns("_modules", "_sources", "_images", "api"))
+    code = f"from tools.cards_pdf import main; raise SystemExit(main({str(copy)!r}))"     # a browser of its own
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    boxes = {"a4": (595, 842), "letter": (612, 792)}
+    for name, box in boxes.items():
+        data = (copy / "reference" / f"cheat-cards-{name}.pdf").read_bytes()
+        sizes = {tuple(map(float, m.split())) for m in re.findall(rb"/MediaBox \[0 0 ([\d. ]+)\]", data)}
+        assert data.startswith(b"%PDF") and 40 < len(re.findall(rb"/Type /Page\b", data)) < 200
+        assert all(abs(a - b) < 1 for size in sizes for a, b in zip(size, box)) and sizes
+        assert b"/URI (https://mlcheat.github.io/mlcheat/api/" in data                    # the links are those of the published book
+    page = (copy / "reference" / "cheat_cards.html").read_text()
+    assert 'href="cheat-cards-a4.pdf">A4<' in page and 'href="cheat-cards-letter.pdf">Letter<' in page
+
+
+def test_the_archive_opens_from_disk(book, browser, tmp_path):
+    """Mathematics, search, tables and interactive figures without a server and without a network."""
+    from tools.book_zip import LIMIT, pack
+
+    chromium, _ = browser
+    assert pack(book, tmp_path / "book.zip") < LIMIT
+    shutil.unpack_archive(tmp_path / "book.zip", tmp_path)
+    root, problems = f"file://{tmp_path}/mlcheat/", []
+    page = chromium.new_page()
+    page.on("requestfailed", lambda r: problems.append(f"failed: {r.url}"))
+    page.on("request", lambda r: problems.append(f"outside: {r.url}") if not r.url.startswith(("file:", "data:", "blob:")) else None)
+    page.goto(root + "nn/activations.html")
+    page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
+    page.evaluate("MathJax.startup.promise.then(() => true)")
+    assert page.locator("mjx-container").count() > 50
+    assert page.evaluate("[...document.fonts].some(f => f.family.startsWith('MJXTEX') && f.status === 'loaded')")
+    source = page.locator(".page-links a", has_text="Source of").get_attribute("href")
+    assert source.endswith("api/nn.activations.html")                                     # listings are left out
+    page.goto(root + "search.html?q=softmax")
+    page.wait_for_selector("#search-results li a", timeout=15_000)
+    page.goto(root + "reference/libraries.html")
+    page.locator(".catalogue-bar input[type=search]").fill("boosting")
+    assert 0 < page.locator(".catalogue tbody tr:not([hidden])").count() < 50
+    page.goto(root + "figures.html")
+    box = page.locator(".mlcheat-slider").first
+    before = box.locator("output").text_content()
+    box.locator("input").focus()
+    page.keyboard.press("ArrowRight")
+    assert box.locator("output").text_content() != before
+    page.close()
+    assert problems == []
+
+
+def test_the_map_leads_to_every_chapter_and_shows_what_it_builds_on(browser, book):
+    from tools.notebooks import chapters
+
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + "index.html")
+    links = set(page.eval_on_selector_all(".chapter-map a", "all => all.map(a => a.getAttribute('href'))"))
+    parts = ("basics", "math", "nn", "architectures", "algorithms")
+    assert links == {f"{c.name}.html" for c in chapters() if c.name.startswith(parts)}
+    edge = page.locator(".chapter-map path.from-nn-layers.to-nn-convolution")
+    assert float(edge.evaluate("e => getComputedStyle(e).opacity")) < 0.6
+    page.locator(".chapter-map a.at-nn-layers").focus()
+    assert float(edge.evaluate("e => getComputedStyle(e).opacity")) == 1
+    wide = page.evaluate("[...document.querySelectorAll('.chapter-map a')].filter(a => "
+                         "a.querySelector('text').getBBox().width > 138).map(a => a.textContent)")
+    assert wide == []
+    page.close()
+
+
+def test_pages_say_what_they_are_elsewhere(book, pages):
+    text = (book / "nn/losses.html").read_text()
+    assert '<meta property="og:title" content="Loss functions">' in text and 'og:image" content="https://' in text
+    assert '<meta name="description" content="Every loss function on one screen' in text
+    assert "https://mlcheat.github.io/mlcheat/nn/losses.html" in text and "favicon.svg" in text
+    sitemap = (book / "sitemap.xml").read_text()
+    assert {f"https://mlcheat.github.io/mlcheat/{p}" for p in pages if p.startswith(("nn/", "basics/"))} <= set(
+        re.findall(r"<loc>(.*?)</loc>", sitemap))
+    assert "search.html" in (book / "404.html").read_text()
+
+
+def test_every_chapter_can_be_opened_elsewhere(book):
+    from tools.notebooks import chapters
+
+    for chapter in chapters():
+        if chapter.name != "index":
+            text = (book / f"{chapter.name}.html").read_text()
+            assert f"colab.research.google.com/github/mlcheat/mlcheat/blob/main/nbs/{chapter.name}.ipynb" in text
+            assert f"mybinder.org/v2/gh/mlcheat/mlcheat/main?urlpath=lab/tree/nbs/{chapter.name}.ipynb" in text
+            assert re.search(r"\d+ minutes to read", text)
+
+
+@pytest.mark.parametrize("name", ["index.html", "nn/callbacks.html", "algorithms/bandits.html", "search.html", "404.html",
+                                  "reference/speed.html"])
+def test_no_serious_violation_of_accessibility(browser, name):
+    """axe-core on one page of each kind; formulas are left to MathJax, whose own tests cover them."""
+    import axe_playwright_python
+
+    chromium, address = browser
+    page = chromium.new_page()
+    page.goto(address + name)
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("""axe.run({exclude: [["mjx-container"]]}, {resultTypes: ["violations"]}).then((r) => r.violations.map(
+        (v) => [v.id, v.impact, v.nodes[0].html.slice(0, 150)]))""")
+    assert [v for v in found if v[1] in ("serious", "critical")] == []
     page.close()

@@ -26,6 +26,8 @@ def pack(html: Path, target: Path) -> int:
                 text = re.sub(r'href="(?:\.\./)*_modules/mlcheat/([\w/]+)\.html(#[^"]*)?"',
                               lambda m: f'href="{up}api/{m[1].replace("/", ".")}.html"', text)
                 archive.writestr(f"mlcheat/{name}", text)
+            elif path.name == "documentation_options.js":       # summaries would be fetched page by page
+                archive.writestr(f"mlcheat/{name}", re.sub(r"(SHOW_SEARCH_SUMMARY: )true", r"\1false", path.read_text("utf-8")))
             else:
                 archive.write(path, f"mlcheat/{name}")
     return target.stat().st_size

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import harness  # noqa: E402
-from tools import ledger  # noqa: E402
+from tools import ledger, lite  # noqa: E402
 from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_directives  # noqa: E402
 
 # Chapters that are announced and not written yet: a link to one is shown as plain text. The list shrinks by itself.
@@ -75,6 +75,8 @@ def _page_links(chapter: Chapter) -> str:
     links = [f"{{download}}`Notebook <{chapter.path.name}>`",
              f'<a href="https://colab.research.google.com/github/{REPOSITORY}/blob/main/{file}">Open in Colab</a>',
              f'<a href="https://mybinder.org/v2/gh/{REPOSITORY}/main?urlpath=lab/tree/{file}">Launch Binder</a>']
+    if os.environ.get("LITE") and chapter.path in lite.notebooks():
+        links.append(f'<a href="{up}lite/lab/index.html?path={chapter.name}.ipynb">Run in this browser</a> (the first start needs a network)')
     if chapter.module:
         source = f"{up}_modules/{chapter.module.replace('.', '/')}.html"
         links += [f'<a href="{source}">Source of <code>{chapter.module}</code></a>',
