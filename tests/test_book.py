@@ -343,6 +343,15 @@ def test_pages_say_what_they_are_elsewhere(book, pages):
     assert "search.html" in (book / "404.html").read_text()
 
 
+@pytest.mark.parametrize("page, link", [
+    ("algorithms/clustering.html", "https://scikit-learn.org/stable/modules/generated/sklearn.cluster.KMeans.html"),
+    ("nn/layers.html", "https://www.tensorflow.org/api_docs/python/tf/keras/layers/Dense"),
+    ("nn/optimizers.html", "https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adam"),
+    ("math/statistics.html", "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.pearsonr.html")])
+def test_names_lead_to_the_documentation_they_come_from(book, page, link):
+    assert f'href="{link}"' in (book / page).read_text()
+
+
 def test_every_chapter_can_be_opened_elsewhere(book):
     from tools.notebooks import chapters
 

@@ -9,6 +9,7 @@
 """
 import ast
 import html
+import importlib
 import inspect
 import json
 import os
@@ -28,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import harness  # noqa: E402
 from tools import ledger, lite  # noqa: E402
+from tools.checks import public_names  # noqa: E402
 from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_directives  # noqa: E402
 
 # Chapters that are announced and not written yet: a link to one is shown as plain text. The list shrinks by itself.
@@ -197,8 +199,9 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 if alt:
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         cells.append(cell)
-    if end := read_next(chapter.name):
-        cells.append(_markdown(end))
+    for end in (same_names(chapter), read_next(chapter.name)):
+        if end:
+            cells.append(_markdown(end))
     nb["cells"] = cells
     source[0] = json.dumps(nb)
 
@@ -412,6 +415,37 @@ def read_next(name: str) -> str:
     links = _path_links(path, name)
     return ("## Read next\n\n" + "\n".join(f"- {label}: {links[part]}" for part, label in (
         ("here", "in this book"), ("book", "a book"), ("course", "a course"), ("paper", "a paper"))))
+
+
+# Where the names that a part imitates are documented: module, address with {module} and {name}.
+PEERS = {
+    "algorithms": [(f"sklearn.{m}", "https://scikit-learn.org/stable/modules/generated/{module}.{name}.html") for m in (
+        "cluster", "mixture", "linear_model", "naive_bayes", "tree", "neighbors", "ensemble", "svm", "kernel_ridge", "isotonic",
+        "preprocessing", "discriminant_analysis", "multiclass", "metrics", "datasets")],
+    "nn": [(f"keras.{m}", "https://www.tensorflow.org/api_docs/python/tf/{path}/{name}") for m in (
+        "layers", "losses", "optimizers", "optimizers.schedules", "activations", "callbacks", "initializers", "regularizers",
+        "metrics", "")],
+    "math": [(m, "https://docs.scipy.org/doc/scipy/reference/generated/{module}.{name}.html") for m in (
+        "scipy.stats", "scipy.optimize", "scipy.special", "scipy.linalg", "scipy.integrate")],
+}
+PEERS["basics"] = PEERS["algorithms"]
+
+
+def same_names(chapter: Chapter) -> str:
+    """The end of a chapter: links to the documentation of what its names are taken from."""
+    found = {}
+    if chapter.name == "nn/autodiff":                          # a judge of its own, with NumPy's names
+        return ""
+    for module, address in PEERS.get(chapter.name.split("/")[0], ()):
+        module = module.rstrip(".")
+        peer = importlib.import_module(module)
+        public = set(getattr(peer, "__all__", None) or dir(peer))
+        for name in public_names(chapter) if chapter.module else ():
+            if name in public and name not in found and getattr(getattr(peer, name, None), "__name__", "") == name:
+                url = address.format(module=module, path=module.replace(".", "/"), name=name)
+                found[name] = f"[`{module}.{name}`]({url})"
+    return "## The same names elsewhere\n\nNames, arguments and defaults are those of " + ", ".join(
+        found[name] for name in sorted(found, key=str.casefold)) + "." if found else ""
 
 
 FILLED_IN = {"ledger": ledger_page, "corrections": corrections_page, "speed": speed_page, "cheat_cards": cheat_cards_page, "glossary": glossary_page,
