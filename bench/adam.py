@@ -30,4 +30,5 @@ def make(n: int) -> Case:
 
 
 ITEM = Item("adam", "an Adam step, 1e6 parameters, float32", "torch.optim.Adam", 0.7,
-            {"small": {"n": 10_000}, "standard": {"n": 1_000_000}, "large": {"n": 10_000_000}}, make, needs="torch")
+            {"small": {"n": 10_000}, "standard": {"n": 1_000_000}, "large": {"n": 10_000_000}}, make, needs="torch",
+            note="Square root and division over a million numbers: memory bound, and fused kernels of the frameworks win.")

@@ -21,4 +21,6 @@ def make(n: int) -> Case:
 
 
 ITEM = Item("agglomerative", "agglomerative, ward and average, 1500 x 5", "scikit-learn AgglomerativeClustering", 2.0,
-            {"small": {"n": 150}, "standard": {"n": 1500}, "large": {"n": 5000}}, make)
+            {"small": {"n": 150}, "standard": {"n": 1500}, "large": {"n": 5000}}, make,
+            grow=lambda n: {"n": n},
+            note="A chain of nearest neighbours; the C code writes less memory a merge.")

@@ -14,4 +14,5 @@ def make(rows: int) -> Case:
 
 
 ITEM = Item("cart_breast_cancer", "decision tree, breast cancer data, no limit", "scikit-learn DecisionTreeClassifier", 0.8,
-            {"small": {"rows": 150}, "standard": {"rows": 569}, "large": {"rows": 569}}, make)
+            {"small": {"rows": 150}, "standard": {"rows": 569}, "large": {"rows": 569}}, make,
+            note="A small table: calls count as much as work.")

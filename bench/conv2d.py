@@ -81,4 +81,5 @@ ITEM = Item("conv2d", "Conv2D forward + backward, batch 32, 28 x 28 x 8, 16 filt
             {"small": {"batch": 4, "size": 12, "channels": 4, "filters": 8},
              "standard": {"batch": 32, "size": 28, "channels": 8, "filters": 16},
              "large": {"batch": 32, "size": 56, "channels": 64, "filters": 64}}, make,
-            needs="torch" if TORCH else "tensorflow")
+            needs="torch" if TORCH else "tensorflow",
+            note="Strided windows, then a matrix product; the frameworks have kernels of their own.")

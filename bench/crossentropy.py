@@ -28,4 +28,5 @@ def make(n: int, k: int) -> Case:
 
 ITEM = Item("crossentropy", "softmax and cross-entropy with gradient, 10000 x 100", "torch cross_entropy", 0.8,
             {"small": {"n": 32, "k": 10}, "standard": {"n": 10_000, "k": 100}, "large": {"n": 100_000, "k": 100}},
-            make, needs="torch")
+            make, needs="torch",
+            note="Reductions along a short axis, rewritten as matrix products.")

@@ -19,4 +19,6 @@ def make(n: int, eps: float) -> Case:
 
 
 ITEM = Item("dbscan", "DBSCAN, 3000 x 2", "scikit-learn DBSCAN", 2.0,
-            {"small": {"n": 300, "eps": 0.2}, "standard": {"n": 3000, "eps": 0.1}, "large": {"n": 30_000, "eps": 0.05}}, make)
+            {"small": {"n": 300, "eps": 0.2}, "standard": {"n": 3000, "eps": 0.1}, "large": {"n": 30_000, "eps": 0.05}}, make,
+            grow=lambda n: {"n": n, "eps": 0.1 * (3000 / n) ** 0.5},
+            note="A grid of cells against a tree.")

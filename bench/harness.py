@@ -39,6 +39,8 @@ class Item:
     sizes: dict[str, dict]
     make: Callable[..., Case]
     needs: str = ""                       # a module that the peer needs and the project does not
+    grow: Callable[[int], dict] | None = None      # arguments of `make` for n rows, for the growth from 1e3 to 1e6
+    note: str = ""                        # one sentence for the page: what decides the ratio, where the peer wins
 
     @property
     def possible(self) -> bool:
@@ -100,6 +102,59 @@ def measure(item: Item, size: str = "standard", *, budget: float = 4.0, least: i
                   round(1e3 * statistics.median(b for _, b in pairs), 3), len(pairs))
 
 
+@dataclass(frozen=True)
+class Grown:
+    """Seconds and peak memory (as NumPy allocates it, in MB) of one fit at n rows, for both sides."""
+
+    name: str
+    n: int
+    ours: float
+    theirs: float
+    ours_mb: float
+    theirs_mb: float
+
+
+def _peak(function: Callable[[], Any]) -> float:
+    import tracemalloc
+
+    tracemalloc.start()
+    function()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return round(peak / 1e6, 2)
+
+
+def growth(item: Item, *, limit: float = 15.0, rows=(1_000, 10_000, 100_000, 1_000_000)) -> list[Grown]:
+    """One fit at each number of rows, the better of two where it is short; ends before a fit would pass `limit` seconds."""
+    from threadpoolctl import threadpool_limits
+
+    found: list[Grown] = []
+    with threadpool_limits(1):
+        for n in rows:
+            if found:
+                last = found[-1]
+                before = found[-2] if len(found) > 1 else None
+                factor = max(10.0, *((last.ours / before.ours, last.theirs / before.theirs) if before else (0.0, 0.0)))
+                if max(last.ours, last.theirs) * factor > limit:
+                    break
+            case = item.make(**item.grow(n))
+            a, b = _seconds(case.ours), _seconds(case.theirs)
+            if max(a, b) < 2:
+                a, b = min(a, _seconds(case.ours)), min(b, _seconds(case.theirs))
+            found.append(Grown(item.name, n, round(a, 5), round(b, 5), _peak(case.ours), _peak(case.theirs)))
+    return found
+
+
+def slope(rows: list[dict], side: str) -> float:
+    """The exponent p of time ~ n**p, fitted to the last three points on a log-log plot."""
+    import math
+
+    last = rows[-3:]
+    x, y = [math.log(r["n"]) for r in last], [math.log(r[side]) for r in last]
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    return sum((a - mx) * (b - my) for a, b in zip(x, y)) / sum((a - mx) ** 2 for a in x)
+
+
 def machine() -> str:
     """The machine in words: processor family, cores, versions."""
     import os
@@ -123,12 +178,24 @@ def table(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def store(results: list[Result], path: Path = RESULTS) -> None:
-    """Put the results into the file, in place of older ones of the same item and size."""
-    old = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+def geometric_mean(results: list[dict]) -> float:
+    """Of the ratios to scikit-learn's estimators at the standard size."""
+    import math
+
+    ratios = [r["ratio"] for r in results if r["size"] == "standard" and r["reference"].startswith("scikit-learn")]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
+
+
+def store(results: list[Result] = (), path: Path = RESULTS, grown: list[Grown] = ()) -> None:
+    """Put the results into the file, in place of older ones of the same item and size (growth: of the same item)."""
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     new = [r.__dict__ for r in results]
     keys = {(r["name"], r["size"]) for r in new}
-    merged = sorted([r for r in old if (r["name"], r["size"]) not in keys] + new, key=lambda r: (r["name"], r["size"]))
-    text = json.dumps({"machine": machine(), "results": merged}, indent=1) + "\n"
+    merged = sorted([r for r in old.get("results", []) if (r["name"], r["size"]) not in keys] + new,
+                    key=lambda r: (r["name"], r["size"]))
+    names = {g.name for g in grown}
+    longer = sorted([g for g in old.get("growth", []) if g["name"] not in names] + [g.__dict__ for g in grown],
+                    key=lambda g: (g["name"], g["n"]))
+    text = json.dumps({"machine": machine(), "results": merged, "growth": longer}, indent=1) + "\n"
     path.with_suffix(".tmp").write_text(text, encoding="utf-8")
     path.with_suffix(".tmp").replace(path)

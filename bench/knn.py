@@ -19,4 +19,6 @@ def make(n: int, m: int, d: int) -> Case:
 
 ITEM = Item("knn", "5 nearest neighbours, brute force, 1000 queries to 5000 x 20", "scikit-learn NearestNeighbors", 1.3,
             {"small": {"n": 500, "m": 100, "d": 10}, "standard": {"n": 5000, "m": 1000, "d": 20},
-             "large": {"n": 50_000, "m": 1000, "d": 20}}, make)
+             "large": {"n": 50_000, "m": 1000, "d": 20}}, make,
+            grow=lambda n: {"n": n, "m": 1000, "d": 20},
+            note="Brute force on both sides: a matrix product, then a partial sort.")

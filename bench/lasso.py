@@ -24,4 +24,6 @@ def make(n: int, d: int) -> Case:
 
 
 ITEM = Item("lasso", "lasso, n x d = 5000 x 100", "scikit-learn Lasso", 1.0,
-            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make)
+            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make,
+            grow=lambda n: {"n": n, "d": 100},
+            note="Coordinate descent on the Gram matrix, in both.")

@@ -19,4 +19,5 @@ def make(n: int, d: int) -> Case:
 
 
 ITEM = Item("least_squares", "least squares, n x d = 5000 x 100", "scikit-learn LinearRegression", 1.0,
-            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make)
+            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make,
+            note="LAPACK on both sides; the rest is validation.")

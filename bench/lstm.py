@@ -94,4 +94,5 @@ ITEM = Item("lstm", "LSTM forward + backward, batch 32, 32 steps, 64 to 64",
             {"small": {"batch": 4, "steps": 8, "features": 8, "units": 8},
              "standard": {"batch": 32, "steps": 32, "features": 64, "units": 64},
              "large": {"batch": 64, "steps": 64, "features": 256, "units": 256}}, make,
-            needs="keras" if KERAS else "torch")
+            needs="keras" if KERAS else "torch",
+            note="One matrix product for all gates of a step.")

@@ -19,4 +19,6 @@ def make(n: int, bandwidth: float) -> Case:
 
 ITEM = Item("mean_shift", "mean shift, 1000 x 2", "scikit-learn MeanShift", 0.05,
             {"small": {"n": 100, "bandwidth": 2.0}, "standard": {"n": 1000, "bandwidth": 2.0},
-             "large": {"n": 4000, "bandwidth": 2.0}}, make)
+             "large": {"n": 4000, "bandwidth": 2.0}}, make,
+            grow=lambda n: {"n": n, "bandwidth": 2.0},
+            note="All points climb at once; scikit-learn climbs one by one.")

@@ -37,4 +37,5 @@ def make(hidden: int, copies: int) -> Case:
 
 ITEM = Item("mlp_epoch", "MLP 64-128-10, an epoch of digits, batch 32, Adam", "scikit-learn MLPClassifier", 0.5,
             {"small": {"hidden": 16, "copies": 1}, "standard": {"hidden": 128, "copies": 1},
-             "large": {"hidden": 512, "copies": 4}}, make)
+             "large": {"hidden": 512, "copies": 4}}, make,
+            note="Tiny layers: what counts is the number of calls a step.")

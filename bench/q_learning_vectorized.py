@@ -21,4 +21,5 @@ def make(steps: int) -> Case:
 
 
 ITEM = Item("q_learning_vectorized", "Q-learning on the taxi, 64 environments, a step", "a loop over a dictionary", 0.07,
-            {"small": {"steps": 200}, "standard": {"steps": 1500}, "large": {"steps": 10_000}}, make, needs="gymnasium")
+            {"small": {"steps": 200}, "standard": {"steps": 1500}, "large": {"steps": 10_000}}, make, needs="gymnasium",
+            note="64 environments a step share one array call.")

@@ -19,4 +19,6 @@ def make(n: int, d: int) -> Case:
 
 
 ITEM = Item("ridge", "ridge, n x d = 5000 x 100", "scikit-learn Ridge", 0.8,
-            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make)
+            {"small": {"n": 200, "d": 10}, "standard": {"n": 5000, "d": 100}, "large": {"n": 50_000, "d": 100}}, make,
+            grow=lambda n: {"n": n, "d": 100},
+            note="Normal equations on both sides; the rest is validation.")

@@ -52,3 +52,50 @@ def test_every_item_is_as_good_as_its_peer_at_the_small_size(name):
         pytest.skip(f"the peer needs {chosen.needs}, which is not installed")
     case = chosen.make(**chosen.sizes["small"])
     assert case.compare(case.ours(), case.theirs()) == []
+
+
+def test_growth_ends_before_a_fit_takes_too_long_and_its_slope_is_the_exponent():
+    calls = []
+    slow = Item("demo", "a demo", "a peer", 1.0, {"standard": {"n": 1}}, lambda n: Case(
+        lambda: (calls.append(n), time.sleep(1e-5 * n)), lambda: None, lambda a, b: []), grow=lambda n: {"n": n})
+    grown = harness.growth(slow, limit=0.5)
+    assert [g.n for g in grown] == [1000, 10_000] and max(calls) == 10_000      # 100,000 rows would take a second
+    assert 0.8 < harness.slope([g.__dict__ for g in grown], "ours") < 1.2
+
+
+def test_growth_sees_memory():
+    import numpy as np
+
+    wide = Item("demo", "a demo", "a peer", 1.0, {"standard": {"n": 1}}, lambda n: Case(
+        lambda: np.ones((n, 100)), lambda: np.ones((n, 200)), lambda a, b: []), grow=lambda n: {"n": n})
+    (grown,) = harness.growth(wide, rows=(1000,))
+    assert 0.8 <= grown.ours_mb <= 0.9 and 1.6 <= grown.theirs_mb <= 1.7
+
+
+def test_charts_and_stored_growth(tmp_path):
+    from bench import charts
+
+    path = tmp_path / "results.json"
+    rows = [harness.Grown("demo", n, n / 1e6, n / 1e5, 1.0, 2.0) for n in (1000, 10_000, 100_000)]
+    r = harness.measure(item(int, int), budget=0.0)
+    harness.store([r], path)
+    harness.store(path=path, grown=rows)
+    harness.store(path=path, grown=rows)
+    stored = json.loads(path.read_text())
+    assert len(stored["growth"]) == 3 and len(stored["results"]) == 1
+    assert "demo 1.0 and 1.0" in charts.growths(stored["growth"]) and "demo" in charts.ratios(stored["results"])
+    assert "| demo | 100,000 | 1 | 2 |" in charts.memory(stored["growth"])
+
+
+def test_the_geometric_mean_is_over_scikit_learn():
+    rows = [{"size": "standard", "reference": who, "ratio": ratio} for who, ratio in
+            (("scikit-learn A", 0.5), ("scikit-learn B", 2.0), ("Keras", 9.0))]
+    assert abs(harness.geometric_mean(rows) - 1) < 1e-12
+
+
+@pytest.mark.parametrize("name", sorted(items()))
+def test_every_item_says_what_decides_its_ratio(name):
+    chosen = items()[name]
+    assert 20 < len(chosen.note) < 200 and chosen.note.endswith(".")
+    if chosen.grow:
+        assert set(chosen.grow(1000)) == set(chosen.sizes["standard"])
