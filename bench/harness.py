@@ -134,7 +134,7 @@ def growth(item: Item, *, limit: float = 15.0, rows=(1_000, 10_000, 100_000, 1_0
             if found:
                 last = found[-1]
                 before = found[-2] if len(found) > 1 else None
-                factor = max(10.0, *((last.ours / before.ours, last.theirs / before.theirs) if before else (0.0, 0.0)))
+                factor = max([10.0] + [getattr(last, s) / max(getattr(before, s), 1e-6) for s in ("ours", "theirs") if before])
                 if max(last.ours, last.theirs) * factor > limit:
                     break
             case = item.make(**item.grow(n))
