@@ -95,7 +95,7 @@ class Autoencoder:
 
     References
     ----------
-    .. [1] I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, chapter 14.
+    .. [1] Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, chapter 14.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def autoencoder(
 
     References
     ----------
-    .. [1] G. Hinton, R. Salakhutdinov, Reducing the Dimensionality of Data with
+    .. [1] Hinton, R. Salakhutdinov, Reducing the Dimensionality of Data with
        Neural Networks, Science 313, 2006.
 
     Examples
@@ -374,7 +374,7 @@ def fit_autoencoder(
 
     References
     ----------
-    .. [1] P. Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010.
+    .. [1] Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010.
 
     Examples
     --------
@@ -439,7 +439,7 @@ def linear_autoencoder(
 
     References
     ----------
-    .. [1] P. Baldi, K. Hornik, Neural Networks and Principal Component Analysis,
+    .. [1] Baldi, K. Hornik, Neural Networks and Principal Component Analysis,
        Neural Networks 2, 1989.
 
     Examples
@@ -498,7 +498,7 @@ def subspace_cosines(A: ArrayLike, B: ArrayLike) -> NDArray[np.float64]:
 
     References
     ----------
-    .. [1] G. Golub, C. Van Loan, Matrix Computations, 4th edition, section 6.4.3.
+    .. [1] Golub, C. Van Loan, Matrix Computations, 4th edition, section 6.4.3.
 
     Examples
     --------
@@ -768,7 +768,7 @@ def sample_codes(
 
     References
     ----------
-    .. [1] P. Ghosh et al., From Variational to Deterministic Autoencoders, ICLR 2020.
+    .. [1] Ghosh et al., From Variational to Deterministic Autoencoders, ICLR 2020.
 
     Examples
     --------
@@ -827,9 +827,9 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
 
     References
     ----------
-    .. [1] D. Dowson, B. Landau, The Frechet distance between multivariate normal
+    .. [1] Dowson, B. Landau, The Frechet distance between multivariate normal
        distributions, J. Multivariate Analysis 12, 1982.
-    .. [2] M. Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a
+    .. [2] Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a
        Local Nash Equilibrium, NeurIPS 2017.
 
     Examples
@@ -892,7 +892,7 @@ def conv_autoencoder(
 
     References
     ----------
-    .. [1] J. Masci et al., Stacked Convolutional Auto-Encoders for Hierarchical Feature
+    .. [1] Masci et al., Stacked Convolutional Auto-Encoders for Hierarchical Feature
        Extraction, ICANN 2011.
 
     Examples
@@ -1020,7 +1020,7 @@ def tied_autoencoder(
 
     References
     ----------
-    .. [1] P. Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010.
+    .. [1] Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010.
 
     Examples
     --------

@@ -125,7 +125,7 @@ def conv_output(n: int, k: int, s: int = 1, p: int = 0) -> int:
 
     References
     ----------
-    .. [1] V. Dumoulin, F. Visin, A guide to convolution arithmetic for deep learning, 2016, arXiv:1603.07285.
+    .. [1] Dumoulin, F. Visin, A guide to convolution arithmetic for deep learning, 2016, arXiv:1603.07285.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def cnn(input_shape: Sequence[int], classes: int, *, first_kernel: int = 3,
 
     References
     ----------
-    .. [1] Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86, 1998.
+    .. [1] LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86, 1998.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def receptive_field(layers: Sequence[Sequence[int]] | keras.Sequential) -> list[
 
     References
     ----------
-    .. [1] W. Luo et al., Understanding the Effective Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016.
+    .. [1] Luo et al., Understanding the Effective Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016.
 
     Examples
     --------
@@ -410,7 +410,7 @@ def feature_maps(model: keras.Model, x: ArrayLike) -> dict[str, NDArray[np.float
 
     References
     ----------
-    .. [1] M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+    .. [1] Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 
     Examples
     --------
@@ -466,7 +466,7 @@ def saliency(model: keras.Model, x: ArrayLike, y: ArrayLike) -> NDArray[np.float
 
     References
     ----------
-    .. [1] K. Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks, ICLR workshop 2014.
+    .. [1] Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks, ICLR workshop 2014.
 
     Examples
     --------
@@ -518,7 +518,7 @@ def occlusion(model: keras.Model, x: ArrayLike, y: ArrayLike, *, size: int = 2, 
 
     References
     ----------
-    .. [1] M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+    .. [1] Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 
     Examples
     --------
@@ -575,8 +575,8 @@ def all_conv(input_shape: Sequence[int], classes: int, *, filters: Sequence[int]
 
     References
     ----------
-    .. [1] M. Lin, Q. Chen, S. Yan, Network in Network, ICLR 2014.
-    .. [2] J. Springenberg et al., Striving for Simplicity: The All Convolutional Net, ICLR workshop 2015.
+    .. [1] Lin, Q. Chen, S. Yan, Network in Network, ICLR 2014.
+    .. [2] Springenberg et al., Striving for Simplicity: The All Convolutional Net, ICLR workshop 2015.
 
     Examples
     --------
@@ -630,7 +630,7 @@ def residual_cnn(input_shape: Sequence[int], classes: int, *, blocks: int = 3, f
 
     References
     ----------
-    .. [1] K. He et al., Deep Residual Learning for Image Recognition, CVPR 2016, figure 2.
+    .. [1] He et al., Deep Residual Learning for Image Recognition, CVPR 2016, figure 2.
 
     Examples
     --------

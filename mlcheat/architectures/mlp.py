@@ -138,9 +138,9 @@ def mlp(input_dim: int, classes: int, *, hidden: Sequence[int] = (500, 200, 100)
 
     References
     ----------
-    .. [1] D. Rumelhart, G. Hinton, R. Williams, Learning representations by back-propagating errors,
+    .. [1] Rumelhart, G. Hinton, R. Williams, Learning representations by back-propagating errors,
        Nature 323, 1986.
-    .. [2] K. He et al., Delving Deep into Rectifiers, ICCV 2015, section 2.2.
+    .. [2] He et al., Delving Deep into Rectifiers, ICCV 2015, section 2.2.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def fashion_mlp(seed: int = 0) -> keras.Sequential:
 
     References
     ----------
-    .. [1] H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747.
+    .. [1] Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747.
 
     Examples
     --------
@@ -420,8 +420,8 @@ def fit_classifier(model: keras.Model, x: ArrayLike, y: ArrayLike, *,
 
     References
     ----------
-    .. [1] D. Kingma, J. Ba, Adam, ICLR 2015.
-    .. [2] I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
+    .. [1] Kingma, J. Ba, Adam, ICLR 2015.
+    .. [2] Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
 
     Examples
     --------

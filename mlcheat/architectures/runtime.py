@@ -266,7 +266,7 @@ def pipeline(
 
     References
     ----------
-    .. [1] D. Murray et al., tf.data: A Machine Learning Data Processing Framework, PVLDB 14, 2021.
+    .. [1] Murray et al., tf.data: A Machine Learning Data Processing Framework, PVLDB 14, 2021.
 
     Examples
     --------
@@ -1211,8 +1211,8 @@ class Runtime:
 
     References
     ----------
-    .. [1] P. Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677.
-    .. [2] P. Micikevicius et al., Mixed Precision Training, ICLR 2018.
+    .. [1] Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677.
+    .. [2] Micikevicius et al., Mixed Precision Training, ICLR 2018.
 
     Examples
     --------
