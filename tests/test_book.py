@@ -363,7 +363,7 @@ def test_every_chapter_can_be_opened_elsewhere(book):
             assert re.search(r"\d+ minutes to read", text)
 
 
-@pytest.mark.parametrize("name", ["index.html", "nn/callbacks.html", "algorithms/bandits.html", "search.html", "404.html",
+@pytest.mark.parametrize("name", ["index.html", "nn/callbacks.html", "algorithms/bandits.html", "search.html", "404.html", "api/architectures.runtime.html",
                                   "reference/speed.html"])
 def test_no_serious_violation_of_accessibility(browser, name):
     """axe-core on one page of each kind; formulas are left to MathJax, whose own tests cover them."""
