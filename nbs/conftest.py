@@ -1,7 +1,10 @@
-"""How nbval treats our notebooks: cleaned ones count as executed, pictures are compared, `eval: false` is skipped."""
+"""How nbval treats our notebooks: each runs in an empty folder, cleaned ones count as executed, pictures are compared,
+`eval: false` is skipped."""
 import base64
 import io
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,16 @@ def pytest_itemcollected(item):
             item.add_marker(pytest.mark.skip(reason="the cell says `eval: false`"))
 
 
+_start = RunningKernel.__init__
+
+
+def _start_alone(self, kernel_name, cwd=None, **options):
+    """Whoever downloads one notebook has no other file beside it, and nobody's own progress is touched."""
+    folder = tempfile.mkdtemp(prefix="alone-")
+    os.environ.setdefault("MLCHEAT_HOME", folder)
+    _start(self, kernel_name, cwd=folder, **options)
+
+
 _execute = RunningKernel.execute_cell_input
 
 
@@ -30,6 +43,7 @@ def _execute_with_history(self, cell_input, allow_stdin=None):
     return self.kc.execute(cell_input, store_history=True, allow_stdin=bool(allow_stdin), stop_on_error=False)
 
 
+RunningKernel.__init__ = _start_alone
 RunningKernel.execute_cell_input = _execute_with_history
 
 

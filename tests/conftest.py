@@ -3,7 +3,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import nbval.plugin
 import pytest
 from hypothesis import settings
 
@@ -16,17 +15,6 @@ if "MLCHEAT_HOME" not in os.environ:                # nobody's own progress in t
 # The same examples on every run: a failure can be repeated, and a green run stays green.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
-
-
-
-class AloneKernel(nbval.plugin.RunningKernel):
-    """Each notebook runs in an empty folder: whoever downloads one alone has no other file beside it."""
-
-    def __init__(self, kernel_name, cwd=None, **options):
-        super().__init__(kernel_name, cwd=tempfile.mkdtemp(prefix="alone-"), **options)
-
-
-nbval.plugin.RunningKernel = AloneKernel
 
 ROOT = Path(__file__).resolve().parent.parent
 
