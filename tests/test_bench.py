@@ -99,3 +99,12 @@ def test_every_item_says_what_decides_its_ratio(name):
     assert 20 < len(chosen.note) < 200 and chosen.note.endswith(".")
     if chosen.grow:
         assert set(chosen.grow(1000)) == set(chosen.sizes["standard"])
+
+
+def test_the_script_for_gpus_measures_a_network_and_names_the_device():
+    from bench import gpu
+
+    nets = {net.name: net for net in gpu.networks(1)}
+    assert set(nets) == {"mlp", "cnn", "rnn", "autoencoder", "vae", "gan"}
+    assert gpu.keras_fit(nets["mlp"], 8, 2) > 0 and gpu.our_fit(nets["mlp"], 8, 2, jit=False, precision="float32") > 0
+    assert "TensorFlow" in gpu.device()
