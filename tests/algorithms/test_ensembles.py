@@ -173,9 +173,10 @@ def test_processes_change_nothing():
 
 
 def test_dask_backend_changes_nothing():
-    distributed = pytest.importorskip("dask.distributed", reason="dask[distributed] is not installed")
+    from dask import distributed
+
     X, y = classes()
-    with distributed.Client(processes=False, n_workers=1), joblib.parallel_config(backend="dask"):
+    with distributed.Client(processes=False, n_workers=2, dashboard_address=None), joblib.parallel_config(backend="dask"):
         spread = RandomForestClassifier(6, n_jobs=-1, random_state=0).fit(X, y)
     alone = RandomForestClassifier(6, random_state=0).fit(X, y)
     assert np.array_equal(alone.predict_proba(X), spread.predict_proba(X))
