@@ -46,8 +46,8 @@ from .rnn import sample_name as sample_name
 from .rnn import source_forward as source_forward
 from .rnn import SourceCell as SourceCell
 from .autoencoder import add_gaussian_noise as add_gaussian_noise
-from .autoencoder import autoencoder as autoencoder
 from .autoencoder import Autoencoder as Autoencoder
+from .autoencoder import autoencoder as autoencoder
 from .autoencoder import conv_autoencoder as conv_autoencoder
 from .autoencoder import dead_units as dead_units
 from .autoencoder import fit_autoencoder as fit_autoencoder
@@ -60,3 +60,12 @@ from .autoencoder import sample_codes as sample_codes
 from .autoencoder import source_autoencoder as source_autoencoder
 from .autoencoder import subspace_cosines as subspace_cosines
 from .autoencoder import tied_autoencoder as tied_autoencoder
+from .vae import active_units as active_units
+from .vae import bernoulli_nll as bernoulli_nll
+from .vae import fit_vae as fit_vae
+from .vae import gaussian_nll as gaussian_nll
+from .vae import kl_diagonal as kl_diagonal
+from .vae import kl_standard_normal as kl_standard_normal
+from .vae import reparameterize as reparameterize
+from .vae import source_vae as source_vae
+from .vae import VAE as VAE
