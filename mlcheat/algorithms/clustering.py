@@ -17,7 +17,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, DensityMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -32,7 +38,11 @@ __all__ = ['KMedoids', 'lloyd_step', 'kmeans_plusplus', 'KMeans', 'MiniBatchKMea
 # %% ../../nbs/algorithms/clustering.ipynb #6cdff1fb
 def _count(value: Any, name: str, rows: int | None = None) -> int:
     """A whole number of at least 1, and at most the number of rows."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+    if (
+        isinstance(value, (bool, np.bool_))
+        or not isinstance(value, (int, np.integer))
+        or value < 1
+    ):
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     if rows is not None and value > rows:
         raise ValueError(f"n_samples={rows} should be >= {name}={value}.")
@@ -40,7 +50,9 @@ def _count(value: Any, name: str, rows: int | None = None) -> int:
 
 
 def _positive(value: Any, name: str, advice: str = "") -> float:
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
     if not (number and value > 0):
         raise ValueError(f"{name} must be a number above 0, got {value!r}{advice}")
     return float(value)
@@ -50,15 +62,21 @@ def _distances(X: NDArray, metric: str | Callable, limit: float = 8e9) -> NDArra
     """All distances (n, n), or the given ones when the metric is "precomputed"."""
     if isinstance(metric, str) and metric == "precomputed":
         if X.shape[0] != X.shape[1]:
-            raise ValueError(f"a precomputed distance matrix must be square, got shape {X.shape}")
+            raise ValueError(
+                f"a precomputed distance matrix must be square, got shape {X.shape}"
+            )
         if X.min() < 0:
-            raise ValueError("Negative values in data: precomputed distances must be at least 0")
+            raise ValueError(
+                "Negative values in data: precomputed distances must be at least 0"
+            )
         if not np.allclose(X, X.T):
             raise ValueError("a precomputed distance matrix must be symmetric")
         return X.copy()
     if 8.0 * len(X) ** 2 > limit:
-        raise ValueError(f"the distances between {len(X)} rows need {8e-9 * len(X) ** 2:.1f} GB of memory; "
-                         "use fewer rows, or KMeans, DBSCAN or a mixture")
+        raise ValueError(
+            f"the distances between {len(X)} rows need {8e-9 * len(X) ** 2:.1f} GB of memory; "
+            "use fewer rows, or KMeans, DBSCAN or a mixture"
+        )
     names = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}
     return cdist(X, X, names.get(metric, metric) if isinstance(metric, str) else metric)
 
@@ -120,8 +138,15 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
     array([[2.]])
     """
 
-    def __init__(self, n_clusters=8, *, metric="euclidean", max_iter=300, random_state=None):
-        self.n_clusters, self.metric, self.max_iter, self.random_state = n_clusters, metric, max_iter, random_state
+    def __init__(
+        self, n_clusters=8, *, metric="euclidean", max_iter=300, random_state=None
+    ):
+        self.n_clusters, self.metric, self.max_iter, self.random_state = (
+            n_clusters,
+            metric,
+            max_iter,
+            random_state,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -131,25 +156,36 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         """Choose the medoids of the rows X (n, d), or of distances (n, n)."""
         X = validate_data(self, X, dtype=np.float64)
-        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(self.max_iter, "max_iter")
+        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(
+            self.max_iter, "max_iter"
+        )
         D = _distances(X, self.metric)
         if self.random_state is None:
             chosen, nearest = [], np.full(len(X), np.inf)
-            for _ in range(K):                                      # the row that lowers the total most
+            # the row that lowers the total most
+            for _ in range(K):
                 total = np.minimum(D, nearest[:, None]).sum(axis=0)
                 total[chosen] = np.inf
                 chosen.append(int(total.argmin()))
                 nearest = np.minimum(nearest, D[:, chosen[-1]])
         else:
-            chosen = check_random_state(self.random_state).choice(len(X), K, replace=False).tolist()
+            chosen = (
+                check_random_state(self.random_state)
+                .choice(len(X), K, replace=False)
+                .tolist()
+            )
         for swap in range(steps + 1):
             near = np.argsort(D[:, chosen], axis=1, kind="stable")[:, :2]
             first = np.take_along_axis(D[:, chosen], near, 1)
             second = first[:, 1] if K > 1 else np.full(len(X), np.inf)
             first, labels = first[:, 0], near[:, 0]
-            join = np.minimum(D - first[:, None], 0)                # rows that would change to the new medoid
-            lost = np.minimum(D, second[:, None]) - first[:, None] - join   # and those whose medoid goes
-            change = join.sum(axis=0) + (labels == np.arange(K)[:, None]).astype(float) @ lost
+            # rows that would change to the new medoid
+            join = np.minimum(D - first[:, None], 0)
+            # and those whose medoid goes
+            lost = np.minimum(D, second[:, None]) - first[:, None] - join
+            change = (
+                join.sum(axis=0) + (labels == np.arange(K)[:, None]).astype(float) @ lost
+            )
             out, new = np.unravel_index(change.argmin(), change.shape)
             if swap == steps or not change[out, new] < -1e-12 * max(first.sum(), 1e-300):
                 break
@@ -166,7 +202,11 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
         if self.metric == "precomputed":
             return X[:, self.medoid_indices_]
         names = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}
-        metric = names.get(self.metric, self.metric) if isinstance(self.metric, str) else self.metric
+        metric = (
+            names.get(self.metric, self.metric)
+            if isinstance(self.metric, str)
+            else self.metric
+        )
         return cdist(X, self.cluster_centers_, metric)
 
     def predict(self, X) -> NDArray:
@@ -174,7 +214,9 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
         return self.transform(X).argmin(axis=1)
 
 # %% ../../nbs/algorithms/clustering.ipynb #56477dac
-def lloyd_step(X: ArrayLike, centers: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.floating], float]:
+def lloyd_step(
+    X: ArrayLike, centers: ArrayLike
+) -> tuple[NDArray[np.intp], NDArray[np.floating], float]:
     r"""One step of k-means: labels from centres, then centres from labels.
 
     .. math:: z_i = \arg\min_k \lVert x_i - \mu_k\rVert^2, \quad \mu_k = \mathrm{mean}\{x_i : z_i = k\}
@@ -213,15 +255,21 @@ def lloyd_step(X: ArrayLike, centers: ArrayLike) -> tuple[NDArray[np.intp], NDAr
     """
     X, centers = check_array(X, dtype=np.float64), check_array(centers, dtype=np.float64)
     if X.shape[1] != centers.shape[1]:
-        raise ValueError(f"expected centres with {X.shape[1]} features, got shape {centers.shape}")
+        raise ValueError(
+            f"expected centres with {X.shape[1]} features, got shape {centers.shape}"
+        )
     squared = cdist(X, centers, "sqeuclidean")
     labels = squared.argmin(axis=1)
-    means = [X[labels == k].mean(axis=0) if (labels == k).any() else centers[k] for k in range(len(centers))]
+    means = [
+        X[labels == k].mean(axis=0) if (labels == k).any() else centers[k]
+        for k in range(len(centers))
+    ]
     return labels, np.array(means), float(squared.min(axis=1).sum())
 
 # %% ../../nbs/algorithms/clustering.ipynb #88da2ea0
-def kmeans_plusplus(X: ArrayLike, n_clusters: int, *, random_state=None,
-                    n_local_trials: int | None = None) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+def kmeans_plusplus(
+    X: ArrayLike, n_clusters: int, *, random_state=None, n_local_trials: int | None = None
+) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
     r"""Starting centres that are far apart, by chance.
 
     .. math:: P(i) = D_i^2 / \sum_j D_j^2
@@ -265,12 +313,18 @@ def kmeans_plusplus(X: ArrayLike, n_clusters: int, *, random_state=None,
     """
     X = check_array(X, dtype=[np.float64, np.float32])
     K, gen = _count(n_clusters, "n_clusters", len(X)), check_random_state(random_state)
-    trials = 2 + int(np.log(K)) if n_local_trials is None else _count(n_local_trials, "n_local_trials")
+    trials = (
+        2 + int(np.log(K))
+        if n_local_trials is None
+        else _count(n_local_trials, "n_local_trials")
+    )
     chosen = [gen.choice(len(X), p=np.full(len(X), 1 / len(X)))]
     nearest = _squared(X[chosen], X)[0]
     for _ in range(1, K):
         draws = gen.uniform(size=trials) * nearest.sum()
-        candidates = np.minimum(np.searchsorted(np.cumsum(nearest, dtype=np.float64), draws), len(X) - 1)
+        candidates = np.minimum(
+            np.searchsorted(np.cumsum(nearest, dtype=np.float64), draws), len(X) - 1
+        )
         after = np.minimum(_squared(X[candidates], X), nearest)
         best = after.sum(axis=1).argmin()
         chosen.append(candidates[best])
@@ -286,7 +340,7 @@ def _squared(A: NDArray, B: NDArray) -> NDArray:
     return np.maximum(D, 0, out=D)
 
 # %% ../../nbs/algorithms/clustering.ipynb #43cca77e
-_CHUNK = 2048                             # rows at a time: the scores stay in the cache
+_CHUNK = 2048  # rows at a time: the scores stay in the cache
 
 
 def _with_ones(X: NDArray) -> NDArray:
@@ -301,19 +355,22 @@ def _assign(wide: NDArray, centers: NDArray, labels: NDArray) -> tuple[NDArray, 
     scorer = np.column_stack([centers, -0.5 * np.einsum("ij,ij->i", centers, centers)])
     sums, names = np.zeros_like(scorer), np.arange(len(centers), dtype=wide.dtype)
     for start in range(0, len(wide), _CHUNK):
-        rows = wide[start:start + _CHUNK]
+        rows = wide[start : start + _CHUNK]
         score = scorer @ rows.T
-        won = (score == score.max(axis=0)).astype(wide.dtype)          # one in each column, but for ties
+        # one in each column, but for ties
+        won = (score == score.max(axis=0)).astype(wide.dtype)
         here = won @ rows
         if here[:, -1].sum() != len(rows):
             won = (score.argmax(axis=0) == names[:, None]).astype(wide.dtype)
             here = won @ rows
-        labels[start:start + _CHUNK] = names @ won
+        labels[start : start + _CHUNK] = names @ won
         sums += here
     return sums[:, :-1], sums[:, -1]
 
 
-def _refill(X: NDArray, centers: NDArray, labels: NDArray, sums: NDArray, counts: NDArray) -> None:
+def _refill(
+    X: NDArray, centers: NDArray, labels: NDArray, sums: NDArray, counts: NDArray
+) -> None:
     """Give every empty cluster the row that is farthest from its centre."""
     empty = np.flatnonzero(counts == 0)
     far = ((X - centers[labels]) ** 2).sum(axis=1)
@@ -324,9 +381,16 @@ def _refill(X: NDArray, centers: NDArray, labels: NDArray, sums: NDArray, counts
         sums[k], counts[k] = X[i], 1
 
 
-def _lloyd(X: NDArray, centers: NDArray, max_iter: int, tol: float) -> tuple[NDArray, NDArray, float, int]:
+def _lloyd(
+    X: NDArray, centers: NDArray, max_iter: int, tol: float
+) -> tuple[NDArray, NDArray, float, int]:
     """Alternate the two steps until no label changes or the centres hardly move."""
-    wide, labels, before, settled = _with_ones(X), np.empty(len(X), np.int32), np.full(len(X), -1, np.int32), False
+    wide, labels, before, settled = (
+        _with_ones(X),
+        np.empty(len(X), np.int32),
+        np.full(len(X), -1, np.int32),
+        False,
+    )
     for step in range(1, max_iter + 1):
         sums, counts = _assign(wide, centers, labels)
         if (counts == 0).any():
@@ -344,7 +408,9 @@ def _lloyd(X: NDArray, centers: NDArray, max_iter: int, tol: float) -> tuple[NDA
     return labels, centers, float(np.einsum("ij,ij->", gap, gap, dtype=np.float64)), step
 
 # %% ../../nbs/algorithms/clustering.ipynb #79d15822
-class _Centroids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class _Centroids(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
     """What k-means and its variants share once they have centres."""
 
     def __sklearn_tags__(self):
@@ -365,20 +431,36 @@ class _Centroids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             if self.init == "k-means++":
                 return kmeans_plusplus(X, K, random_state=gen)[0]
             if self.init != "random":
-                raise ValueError(f"init must be 'k-means++', 'random', an array or a callable, got {self.init!r}")
+                raise ValueError(
+                    f"init must be 'k-means++', 'random', an array or a callable, got {self.init!r}"
+                )
             return X[gen.choice(len(X), K, replace=False, p=np.full(len(X), 1 / len(X)))]
-        given = self.init(X, K, random_state=gen) if callable(self.init) else np.asarray(self.init) - self._middle
+        given = (
+            self.init(X, K, random_state=gen)
+            if callable(self.init)
+            else np.asarray(self.init) - self._middle
+        )
         given = check_array(given, dtype=X.dtype, copy=True)
         if given.shape != (K, X.shape[1]):
-            raise ValueError(f"The shape of the initial centers {given.shape} does not match n_clusters={K} "
-                             f"and {X.shape[1]} features.")
+            raise ValueError(
+                f"The shape of the initial centers {given.shape} does not match n_clusters={K} "
+                f"and {X.shape[1]} features."
+            )
         return given
 
     def _runs(self, auto: int) -> int:
         if isinstance(self.n_init, str):
             if self.n_init != "auto":
-                raise ValueError(f"n_init must be 'auto' or an integer, got {self.n_init!r}")
-            return auto if isinstance(self.init, str) and self.init == "random" or callable(self.init) else 1
+                raise ValueError(
+                    f"n_init must be 'auto' or an integer, got {self.n_init!r}"
+                )
+            return (
+                auto
+                if isinstance(self.init, str)
+                and self.init == "random"
+                or callable(self.init)
+                else 1
+            )
         return _count(self.n_init, "n_init")
 
     def predict(self, X) -> NDArray:
@@ -459,22 +541,40 @@ class KMeans(_Centroids):
     ([[1.5, 1.0], [4.5, 3.5]], 1.5)
     """
 
-    def __init__(self, n_clusters=8, *, init="k-means++", n_init="auto", max_iter=300, tol=1e-4, random_state=None,
-                 algorithm="lloyd"):
-        self.n_clusters, self.init, self.n_init, self.max_iter = n_clusters, init, n_init, max_iter
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        n_init="auto",
+        max_iter=300,
+        tol=1e-4,
+        random_state=None,
+        algorithm="lloyd",
+    ):
+        self.n_clusters, self.init, self.n_init, self.max_iter = (
+            n_clusters,
+            init,
+            n_init,
+            max_iter,
+        )
         self.tol, self.random_state, self.algorithm = tol, random_state, algorithm
 
     def fit(self, X, y=None):
         """Find the centres of the rows X (n, d)."""
         X = self._read(X, reset=True)
-        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(self.max_iter, "max_iter")
+        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(
+            self.max_iter, "max_iter"
+        )
         if self.algorithm != "lloyd":
             raise ValueError(f"algorithm must be 'lloyd', got {self.algorithm!r}")
         if not self.tol >= 0:
             raise ValueError(f"tol must be at least 0, got {self.tol!r}")
         gen, self._middle = check_random_state(self.random_state), X.mean(axis=0)
-        X, best = X - self._middle, None                        # around the mean: no digits are lost in products
-        tol = self.tol * float(np.einsum("ij,ij->", X, X)) / X.size     # times the mean variance
+        # around the mean: no digits are lost in products
+        X, best = X - self._middle, None
+        # times the mean variance
+        tol = self.tol * float(np.einsum("ij,ij->", X, X)) / X.size
         for _ in range(self._runs(10)):
             run = _lloyd(X, self._start(X, K, gen), steps, tol)
             if best is None or run[2] < best[2]:
@@ -482,8 +582,12 @@ class KMeans(_Centroids):
         self.labels_, self.cluster_centers_, self.inertia_, self.n_iter_ = best
         self.cluster_centers_ = self.cluster_centers_ + self._middle
         if (found := len(np.unique(self.labels_))) < K:
-            warnings.warn(f"Number of distinct clusters ({found}) found smaller than n_clusters ({K}). "
-                          "Possibly due to duplicate points in X.", ConvergenceWarning, stacklevel=2)
+            warnings.warn(
+                f"Number of distinct clusters ({found}) found smaller than n_clusters ({K}). "
+                "Possibly due to duplicate points in X.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
 # %% ../../nbs/algorithms/clustering.ipynb #60af1775
@@ -533,26 +637,54 @@ class MiniBatchKMeans(_Centroids):
     True
     """
 
-    def __init__(self, n_clusters=8, *, init="k-means++", max_iter=100, batch_size=1024, random_state=None,
-                 max_no_improvement=10, n_init="auto"):
-        self.n_clusters, self.init, self.max_iter, self.batch_size = n_clusters, init, max_iter, batch_size
-        self.random_state, self.max_no_improvement, self.n_init = random_state, max_no_improvement, n_init
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        max_iter=100,
+        batch_size=1024,
+        random_state=None,
+        max_no_improvement=10,
+        n_init="auto"
+    ):
+        self.n_clusters, self.init, self.max_iter, self.batch_size = (
+            n_clusters,
+            init,
+            max_iter,
+            batch_size,
+        )
+        self.random_state, self.max_no_improvement, self.n_init = (
+            random_state,
+            max_no_improvement,
+            n_init,
+        )
 
     def _step(self, rows: NDArray) -> float:
         """One batch: labels, then running means. Returns its mean squared distance before the move."""
         labels = np.empty(len(rows), np.int32)
-        sums, counts = _assign(_with_ones(rows - self._middle), self.cluster_centers_ - self._middle, labels)
+        sums, counts = _assign(
+            _with_ones(rows - self._middle), self.cluster_centers_ - self._middle, labels
+        )
         cost = float(((rows - self.cluster_centers_[labels]) ** 2).sum(axis=1).mean())
         self._seen += counts
         seen = np.maximum(self._seen, 1)[:, None]
-        self.cluster_centers_ += (sums - counts[:, None] * (self.cluster_centers_ - self._middle)) / seen
+        self.cluster_centers_ += (
+            sums - counts[:, None] * (self.cluster_centers_ - self._middle)
+        ) / seen
         self.n_steps_ += 1
         return cost
 
     def _begin(self, X: NDArray) -> Any:
-        K, gen = _count(self.n_clusters, "n_clusters", len(X)), check_random_state(self.random_state)
+        K, gen = _count(self.n_clusters, "n_clusters", len(X)), check_random_state(
+            self.random_state
+        )
         self._middle, self._seen, self.n_steps_ = X.mean(axis=0), np.zeros(K, X.dtype), 0
-        sample = X if len(X) <= 3 * self.batch_size else X[gen.randint(0, len(X), max(3 * self.batch_size, K))]
+        sample = (
+            X
+            if len(X) <= 3 * self.batch_size
+            else X[gen.randint(0, len(X), max(3 * self.batch_size, K))]
+        )
         starts = [self._start(sample - self._middle, K, gen) for _ in range(self._runs(3))]
         costs = [_squared(sample - self._middle, s).min(axis=1).sum() for s in starts]
         self.cluster_centers_ = starts[int(np.argmin(costs))] + self._middle
@@ -561,7 +693,9 @@ class MiniBatchKMeans(_Centroids):
     def fit(self, X, y=None):
         """Find the centres of the rows X (n, d) in batches."""
         X = self._read(X, reset=True)
-        passes, batch = _count(self.max_iter, "max_iter"), _count(self.batch_size, "batch_size")
+        passes, batch = _count(self.max_iter, "max_iter"), _count(
+            self.batch_size, "batch_size"
+        )
         gen, smooth, best, wait = self._begin(X), None, np.inf, 0
         for step in range(passes * max(1, -(-len(X) // batch))):
             cost = self._step(X[gen.randint(0, len(X), min(batch, len(X)))])
@@ -588,15 +722,19 @@ class MiniBatchKMeans(_Centroids):
         return self
 
 # %% ../../nbs/algorithms/clustering.ipynb #6672aa0d
-def _grouped(X: ArrayLike, labels: ArrayLike, square: bool = False) -> tuple[NDArray, NDArray, int]:
+def _grouped(
+    X: ArrayLike, labels: ArrayLike, square: bool = False
+) -> tuple[NDArray, NDArray, int]:
     """Rows, clusters as 0..K-1, and K: at least 2, and fewer than the rows."""
     X, labels = check_array(X, dtype=np.float64), np.asarray(labels)
     if labels.shape != X.shape[:1]:
         raise ValueError(f"expected one label a row, ({len(X)},), got {labels.shape}")
     names, labels = np.unique(labels, return_inverse=True)
     if not 2 <= len(names) <= len(X) - 1:
-        raise ValueError(f"Number of labels is {len(names)}. Valid values are 2 to n_samples - 1 = {len(X) - 1} "
-                         "(inclusive)")
+        raise ValueError(
+            f"Number of labels is {len(names)}. Valid values are 2 to n_samples - 1 = {len(X) - 1} "
+            "(inclusive)"
+        )
     return X, labels, len(names)
 
 
@@ -607,7 +745,9 @@ def _centroids(X: NDArray, labels: NDArray, K: int) -> tuple[NDArray, NDArray]:
     return hot @ X / count[:, None], count
 
 # %% ../../nbs/algorithms/clustering.ipynb #f890ca85
-def silhouette_samples(X: ArrayLike, labels: ArrayLike, *, metric: str = "euclidean") -> NDArray[np.floating]:
+def silhouette_samples(
+    X: ArrayLike, labels: ArrayLike, *, metric: str = "euclidean"
+) -> NDArray[np.floating]:
     r"""How much better each row fits its own cluster than the next one.
 
     .. math:: s_i = \frac{b_i - a_i}{\max(a_i, b_i)}
@@ -652,19 +792,27 @@ def silhouette_samples(X: ArrayLike, labels: ArrayLike, *, metric: str = "euclid
         X = _distances(X, metric)
     for start in range(0, len(X), 512):
         part = slice(start, start + 512)
-        total = (X[part] if metric == "precomputed" else cdist(X[part], X, names.get(metric, metric))) @ hot
+        total = (
+            X[part]
+            if metric == "precomputed"
+            else cdist(X[part], X, names.get(metric, metric))
+        ) @ hot
         own, row = labels[part], np.arange(len(total))
         inside = total[row, own] / np.maximum(count[own] - 1, 1)
         total /= count
         total[row, own] = np.inf
         outside = total.min(axis=1)
         larger = np.maximum(inside, outside)
-        score = np.divide(outside - inside, larger, out=np.zeros(len(row)), where=larger > 0)
+        score = np.divide(
+            outside - inside, larger, out=np.zeros(len(row)), where=larger > 0
+        )
         result[part] = np.where(count[own] == 1, 0.0, score)
     return result
 
 
-def silhouette_score(X: ArrayLike, labels: ArrayLike, *, metric: str = "euclidean") -> float:
+def silhouette_score(
+    X: ArrayLike, labels: ArrayLike, *, metric: str = "euclidean"
+) -> float:
     r"""Mean silhouette of all rows.
 
     .. math:: \bar s = \frac1n \sum_i s_i
@@ -815,7 +963,9 @@ def elbow(X: ArrayLike, ks: Sequence[int], **kw: Any) -> NDArray[np.floating]:
     return np.array([KMeans(k, **kw).fit(X).inertia_ for k in ks])
 
 
-def gap_statistic(X: ArrayLike, ks: Sequence[int], *, B: int = 20, random_state=None) -> tuple[NDArray, NDArray]:
+def gap_statistic(
+    X: ArrayLike, ks: Sequence[int], *, B: int = 20, random_state=None
+) -> tuple[NDArray, NDArray]:
     r"""Distance of the log inertia from that of uniform data.
 
     .. math:: \mathrm{gap}(K) = \frac1B \sum_b \log J_b(K) - \log J(K)
@@ -861,10 +1011,14 @@ def gap_statistic(X: ArrayLike, ks: Sequence[int], *, B: int = 20, random_state=
     _count(B, "B")
     inertia = elbow(X, ks, n_init=3, random_state=gen)
     if (inertia <= 0).any():
-        raise ValueError(f"the inertia of {list(ks)} clusters is {inertia.round(3).tolist()}: "
-                         "use fewer clusters than distinct rows")
+        raise ValueError(
+            f"the inertia of {list(ks)} clusters is {inertia.round(3).tolist()}: "
+            "use fewer clusters than distinct rows"
+        )
     low, high = X.min(axis=0), X.max(axis=0)
-    null = np.log([elbow(gen.uniform(low, high, X.shape), ks, random_state=gen) for _ in range(B)])
+    null = np.log(
+        [elbow(gen.uniform(low, high, X.shape), ks, random_state=gen) for _ in range(B)]
+    )
     return null.mean(axis=0) - np.log(inertia), null.std(axis=0) * np.sqrt(1 + 1 / B)
 
 # %% ../../nbs/algorithms/clustering.ipynb #76bef267
@@ -900,17 +1054,28 @@ def contingency_matrix(labels_true: ArrayLike, labels_pred: ArrayLike) -> NDArra
     """
     u, v = np.asarray(labels_true), np.asarray(labels_pred)
     if u.ndim != 1 or u.shape != v.shape or len(u) == 0:
-        raise ValueError(f"expected two partitions of the same rows, (n,) and (n,), got {u.shape} and {v.shape}")
+        raise ValueError(
+            f"expected two partitions of the same rows, (n,) and (n,), got {u.shape} and {v.shape}"
+        )
     rows, u = np.unique(u, return_inverse=True)
     columns, v = np.unique(v, return_inverse=True)
-    return np.bincount(u * len(columns) + v, minlength=len(rows) * len(columns)).reshape(len(rows), len(columns))
+    return np.bincount(u * len(columns) + v, minlength=len(rows) * len(columns)).reshape(
+        len(rows), len(columns)
+    )
 
 
-def _pairs(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[float, float, float, float]:
+def _pairs(
+    labels_true: ArrayLike, labels_pred: ArrayLike
+) -> tuple[float, float, float, float]:
     """Pairs together in both, in the first, in the second, and all pairs."""
     table = contingency_matrix(labels_true, labels_pred).astype(float)
     two = lambda m: float((m * (m - 1) / 2).sum())  # noqa: E731
-    return two(table), two(table.sum(axis=1)), two(table.sum(axis=0)), two(np.array([table.sum()]))
+    return (
+        two(table),
+        two(table.sum(axis=1)),
+        two(table.sum(axis=0)),
+        two(np.array([table.sum()])),
+    )
 
 # %% ../../nbs/algorithms/clustering.ipynb #f24667ba
 def rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
@@ -984,7 +1149,8 @@ def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float
     both, first, second, all_pairs = _pairs(labels_true, labels_pred)
     if both == first == second:
         return 1.0
-    chance = first * second                                     # times all pairs: whole numbers, exact
+    # times all pairs: whole numbers, exact
+    chance = first * second
     return (both * all_pairs - chance) / ((first + second) / 2 * all_pairs - chance)
 
 
@@ -1028,12 +1194,16 @@ def adjusted_mutual_info_score(labels_true: ArrayLike, labels_pred: ArrayLike) -
         return 1.0
     i, j = np.nonzero(table)
     cell = table[i, j]
-    information = float((cell / n * (np.log(n) + np.log(cell) - np.log(a[i]) - np.log(b[j]))).sum())
+    information = float(
+        (cell / n * (np.log(n) + np.log(cell) - np.log(a[i]) - np.log(b[j]))).sum()
+    )
     half = -0.5 * float(sum((m / n * np.log(m / n)).sum() for m in (a, b)))
     expected = sum(_expected(x, b, n) for x in a)
     scale = half - expected
     eps = np.finfo(float).eps
-    return float((information - expected) / (min(scale, -eps) if scale < 0 else max(scale, eps)))
+    return float(
+        (information - expected) / (min(scale, -eps) if scale < 0 else max(scale, eps))
+    )
 
 
 def _expected(x: int, b: NDArray, n: int) -> float:
@@ -1041,13 +1211,26 @@ def _expected(x: int, b: NDArray, n: int) -> float:
     total, log = 0.0, gammaln
     for y in b:
         m = np.arange(max(1, x + y - n), min(x, y) + 1)
-        chance = np.exp(log(x + 1) + log(y + 1) + log(n - x + 1) + log(n - y + 1) - log(n + 1) - log(m + 1)
-                        - log(x - m + 1) - log(y - m + 1) - log(n - x - y + m + 1))
-        total += float((m / n * (np.log(n) + np.log(m) - np.log(x) - np.log(y)) * chance).sum())
+        chance = np.exp(
+            log(x + 1)
+            + log(y + 1)
+            + log(n - x + 1)
+            + log(n - y + 1)
+            - log(n + 1)
+            - log(m + 1)
+            - log(x - m + 1)
+            - log(y - m + 1)
+            - log(n - x - y + m + 1)
+        )
+        total += float(
+            (m / n * (np.log(n) + np.log(m) - np.log(x) - np.log(y)) * chance).sum()
+        )
     return total
 
 # %% ../../nbs/algorithms/clustering.ipynb #6d15b194
-def _neighbour_pairs(X: NDArray, eps: float, metric: Any, algorithm: str) -> tuple[NDArray, NDArray, NDArray]:
+def _neighbour_pairs(
+    X: NDArray, eps: float, metric: Any, algorithm: str
+) -> tuple[NDArray, NDArray, NDArray]:
     """Pairs (i < j) of rows within eps, and their distances."""
     if metric == "euclidean" and algorithm != "brute":
         i, j = cKDTree(X).query_pairs(eps, output_type="ndarray").T
@@ -1058,21 +1241,28 @@ def _neighbour_pairs(X: NDArray, eps: float, metric: Any, algorithm: str) -> tup
         return i, j, D[i, j]
     names, found = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}, []
     for start in range(0, len(X), 512):
-        D = cdist(X[start:start + 512], X, names.get(metric, metric) if isinstance(metric, str) else metric)
+        D = cdist(
+            X[start : start + 512],
+            X,
+            names.get(metric, metric) if isinstance(metric, str) else metric,
+        )
         i, j = np.nonzero(D <= eps)
         keep = j > i + start
         found.append((i[keep] + start, j[keep], D[i[keep], j[keep]]))
     return tuple(np.concatenate(part) for part in zip(*found))
 
 
-def _density_labels(X: NDArray, pairs: tuple, min_samples: int, order: NDArray) -> tuple[NDArray, NDArray]:
+def _density_labels(
+    X: NDArray, pairs: tuple, min_samples: int, order: NDArray
+) -> tuple[NDArray, NDArray]:
     """Labels and core rows; a border row joins its nearest core row, of equals the first in `order`."""
     (i, j, away), n = pairs, len(X)
     core = np.bincount(i, minlength=n) + np.bincount(j, minlength=n) + 1 >= min_samples
     linked = core[i] & core[j]
     graph = coo_array((np.ones(linked.sum(), bool), (i[linked], j[linked])), shape=(n, n))
     labels = np.where(core, connected_components(graph, directed=False)[1], -1)
-    one = core[i] != core[j]                                                    # a border row and a core row
+    # a border row and a core row
+    one = core[i] != core[j]
     inner, border = np.where(core[i], i, j)[one], np.where(core[i], j, i)[one]
     ranked = np.lexsort((order[inner], away[one], border))
     border, first = np.unique(border[ranked], return_index=True)
@@ -1130,8 +1320,16 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     [0, 0, 0, 0, 1, 1, 1, -1]
     """
 
-    def __init__(self, eps=0.5, *, min_samples=5, metric="euclidean", algorithm="auto", n_jobs=None):
-        self.eps, self.min_samples, self.metric, self.algorithm, self.n_jobs = eps, min_samples, metric, algorithm, n_jobs
+    def __init__(
+        self, eps=0.5, *, min_samples=5, metric="euclidean", algorithm="auto", n_jobs=None
+    ):
+        self.eps, self.min_samples, self.metric, self.algorithm, self.n_jobs = (
+            eps,
+            min_samples,
+            metric,
+            algorithm,
+            n_jobs,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -1144,10 +1342,15 @@ class DBSCAN(ClusterMixin, BaseEstimator):
         eps = _positive(self.eps, "eps", "; a plot of k_distances helps to choose it")
         least = _count(self.min_samples, "min_samples")
         if self.algorithm not in ("auto", "kd_tree", "brute"):
-            raise ValueError(f"algorithm must be 'auto', 'kd_tree' or 'brute', got {self.algorithm!r}")
+            raise ValueError(
+                f"algorithm must be 'auto', 'kd_tree' or 'brute', got {self.algorithm!r}"
+            )
         order = np.empty(len(X), np.intp)
-        order[np.lexsort(X.T[::-1])] = np.arange(len(X))        # a rank that does not depend on the order of the rows
-        labels, core = _density_labels(X, _neighbour_pairs(X, eps, self.metric, self.algorithm), least, order)
+        # a rank that does not depend on the order of the rows
+        order[np.lexsort(X.T[::-1])] = np.arange(len(X))
+        labels, core = _density_labels(
+            X, _neighbour_pairs(X, eps, self.metric, self.algorithm), least, order
+        )
         new = np.full(len(X) + 1, -1)
         if len(core):
             new[labels[core]] = _first_seen(labels[core])
@@ -1193,7 +1396,9 @@ def k_distances(X: ArrayLike, k: int) -> NDArray[np.floating]:
     return np.sort(cKDTree(X).query(X, k=[k])[0][:, 0])
 
 # %% ../../nbs/algorithms/clustering.ipynb #1c964f3a
-def mean_shift_step(X: ArrayLike, points: ArrayLike, bandwidth: float, *, kernel: str = "flat") -> NDArray[np.floating]:
+def mean_shift_step(
+    X: ArrayLike, points: ArrayLike, bandwidth: float, *, kernel: str = "flat"
+) -> NDArray[np.floating]:
     r"""Move points to the weighted mean of the rows around them.
 
     .. math:: x \leftarrow \frac{\sum_i K(x_i - x)\, x_i}{\sum_i K(x_i - x)}
@@ -1234,19 +1439,28 @@ def mean_shift_step(X: ArrayLike, points: ArrayLike, bandwidth: float, *, kernel
     if kernel not in ("flat", "gaussian"):
         raise ValueError(f"kernel must be 'flat' or 'gaussian', got {kernel!r}")
     for start in range(0, len(points), 512):
-        part = points[start:start + 512]
+        part = points[start : start + 512]
         D = cdist(part, X, "sqeuclidean") / h**2
-        if kernel == "gaussian":                                # the nearest row has weight 1: no underflow
+        # the nearest row has weight 1: no underflow
+        if kernel == "gaussian":
             weight = np.exp((D.min(axis=1, keepdims=True) - D) / 2)
         else:
             weight = (D <= 1).astype(float)
         total = weight.sum(axis=1, keepdims=True)
-        result[start:start + 512] = np.where(total > 0, weight @ X / np.maximum(total, 1e-300), part)
+        result[start : start + 512] = np.where(
+            total > 0, weight @ X / np.maximum(total, 1e-300), part
+        )
     return result
 
 # %% ../../nbs/algorithms/clustering.ipynb #463c63c2
-def estimate_bandwidth(X: ArrayLike, *, quantile: float = 0.3, n_samples: int | None = None, random_state=0,
-                       n_jobs: int | None = None) -> float:
+def estimate_bandwidth(
+    X: ArrayLike,
+    *,
+    quantile: float = 0.3,
+    n_samples: int | None = None,
+    random_state=0,
+    n_jobs: int | None = None,
+) -> float:
     r"""A bandwidth: the mean distance to the row at a given share of all rows.
 
     .. math:: h = \frac1n \sum_i \delta_{(\lfloor qn \rfloor)}(x_i)
@@ -1288,8 +1502,16 @@ def estimate_bandwidth(X: ArrayLike, *, quantile: float = 0.3, n_samples: int | 
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must lie in [0, 1], got {quantile!r}")
     if n_samples is not None:
-        X = X[check_random_state(random_state).permutation(len(X))[: _count(n_samples, "n_samples")]]
-    return float(cKDTree(X).query(X, k=[max(1, int(len(X) * quantile))], workers=n_jobs or 1)[0].mean())
+        X = X[
+            check_random_state(random_state).permutation(len(X))[
+                : _count(n_samples, "n_samples")
+            ]
+        ]
+    return float(
+        cKDTree(X)
+        .query(X, k=[max(1, int(len(X) * quantile))], workers=n_jobs or 1)[0]
+        .mean()
+    )
 
 # %% ../../nbs/algorithms/clustering.ipynb #0e94c886
 class MeanShift(ClusterMixin, BaseEstimator):
@@ -1341,7 +1563,16 @@ class MeanShift(ClusterMixin, BaseEstimator):
     [0, 0, 0, 1, 1]
     """
 
-    def __init__(self, *, bandwidth=None, seeds=None, bin_seeding=False, cluster_all=True, max_iter=300, n_jobs=None):
+    def __init__(
+        self,
+        *,
+        bandwidth=None,
+        seeds=None,
+        bin_seeding=False,
+        cluster_all=True,
+        max_iter=300,
+        n_jobs=None,
+    ):
         self.bandwidth, self.seeds, self.bin_seeding = bandwidth, seeds, bin_seeding
         self.cluster_all, self.max_iter, self.n_jobs = cluster_all, max_iter, n_jobs
 
@@ -1349,15 +1580,23 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """Find the summits of the rows X (n, d)."""
         X = validate_data(self, X, dtype=np.float64)
         steps = _count(self.max_iter, "max_iter")
-        h = _positive(self.bandwidth, "bandwidth") if self.bandwidth is not None else estimate_bandwidth(X, n_jobs=self.n_jobs)
+        h = (
+            _positive(self.bandwidth, "bandwidth")
+            if self.bandwidth is not None
+            else estimate_bandwidth(X, n_jobs=self.n_jobs)
+        )
         if h == 0:
-            raise ValueError(f"the bandwidth was estimated as 0 from n_samples={len(X)}: the rows are equal; "
-                             "give a bandwidth above 0")
+            raise ValueError(
+                f"the bandwidth was estimated as 0 from n_samples={len(X)}: the rows are equal; "
+                "give a bandwidth above 0"
+            )
         points = X.copy()
         if self.seeds is not None:
             points = check_array(self.seeds, dtype=np.float64, copy=True)
             if points.shape[1] != X.shape[1]:
-                raise ValueError(f"seeds must have {X.shape[1]} features, got shape {points.shape}")
+                raise ValueError(
+                    f"seeds must have {X.shape[1]} features, got shape {points.shape}"
+                )
         elif self.bin_seeding:
             points = np.unique(np.round(X / h), axis=0) * h
         climbing, self.n_iter_ = np.arange(len(points)), 0
@@ -1371,13 +1610,18 @@ class MeanShift(ClusterMixin, BaseEstimator):
         tree = cKDTree(X)
         dense = tree.query_ball_point(points, h, return_length=True)
         if not dense.any():
-            raise ValueError(f"No point was within bandwidth={h} of any seed. Try a different seeding strategy "
-                             "or increase the bandwidth.")
-        points = points[dense > 0][np.lexsort((*points[dense > 0].T[::-1], dense[dense > 0]))[::-1]]
+            raise ValueError(
+                f"No point was within bandwidth={h} of any seed. Try a different seeding strategy "
+                "or increase the bandwidth."
+            )
+        points = points[dense > 0][
+            np.lexsort((*points[dense > 0].T[::-1], dense[dense > 0]))[::-1]
+        ]
         kept = np.ones(len(points), bool)
-        for i in range(len(points)):                            # the densest first; what is near it is the same summit
+        # the densest first; what is near it is the same summit
+        for i in range(len(points)):
             if kept[i]:
-                kept[i + 1:] &= np.linalg.norm(points[i + 1:] - points[i], axis=1) > h
+                kept[i + 1 :] &= np.linalg.norm(points[i + 1 :] - points[i], axis=1) > h
         self.cluster_centers_ = points[kept]
         self._bandwidth = h
         distance, labels = cKDTree(self.cluster_centers_).query(X)
@@ -1387,13 +1631,17 @@ class MeanShift(ClusterMixin, BaseEstimator):
     def predict(self, X) -> NDArray:
         """The nearest summit of each row."""
         check_is_fitted(self)
-        return cKDTree(self.cluster_centers_).query(validate_data(self, X, dtype=np.float64, reset=False))[1]
+        return cKDTree(self.cluster_centers_).query(
+            validate_data(self, X, dtype=np.float64, reset=False)
+        )[1]
 
 # %% ../../nbs/algorithms/clustering.ipynb #1d63c6a2
 def _roots(covariances: NDArray, kind: str) -> NDArray:
     """Matrices or vectors P with P P^T the precision: a row times P has unit variances."""
-    advice = ("Fitting the mixture model failed because some components have ill-defined empirical covariance: they collapsed onto "
-              "few rows. Decrease the number of components, increase reg_covar, or scale the data.")
+    advice = (
+        "Fitting the mixture model failed because some components have ill-defined empirical covariance: they collapsed onto "
+        "few rows. Decrease the number of components, increase reg_covar, or scale the data."
+    )
     if kind in ("diag", "spherical"):
         if not (covariances > 0).all():
             raise ValueError(advice)
@@ -1419,18 +1667,27 @@ def _log_normals(X: NDArray, means: NDArray, roots: NDArray, kind: str) -> NDArr
     return result
 
 
-def _moments(X: NDArray, resp: NDArray, reg: float, kind: str) -> tuple[NDArray, NDArray, NDArray]:
+def _moments(
+    X: NDArray, resp: NDArray, reg: float, kind: str
+) -> tuple[NDArray, NDArray, NDArray]:
     """The M step: weights, means and covariances from responsibilities."""
     count = resp.sum(axis=0) + 10 * np.finfo(float).eps
     means = resp.T @ X / count[:, None]
     if kind in ("full", "tied"):
-        covariances = np.stack([(r[:, None] * (X - m)).T @ (X - m) / c for r, m, c in zip(resp.T, means, count)])
+        covariances = np.stack(
+            [
+                (r[:, None] * (X - m)).T @ (X - m) / c
+                for r, m, c in zip(resp.T, means, count)
+            ]
+        )
         if kind == "tied":
             covariances = np.einsum("k,kij->ij", count, covariances) / count.sum()
         diagonal = np.arange(X.shape[1])
         covariances[..., diagonal, diagonal] += reg
     else:
-        covariances = np.stack([r @ (X - m) ** 2 / c for r, m, c in zip(resp.T, means, count)]) + reg
+        covariances = (
+            np.stack([r @ (X - m) ** 2 / c for r, m, c in zip(resp.T, means, count)]) + reg
+        )
         covariances = covariances.mean(axis=1) if kind == "spherical" else covariances
     return count / count.sum(), means, covariances
 
@@ -1442,20 +1699,25 @@ def _features(X: NDArray) -> NDArray:
     return np.vstack([np.ones((1, len(X))), T, T[i] * T[j]])
 
 
-def _fast_e(F: NDArray, weights: NDArray, means: NDArray, roots: NDArray, kind: str) -> tuple:
+def _fast_e(
+    F: NDArray, weights: NDArray, means: NDArray, roots: NDArray, kind: str
+) -> tuple:
     """The E step on features: log densities (n,), responsibilities (K, n); None where digits are lost."""
     K, d = means.shape
     roots = np.broadcast_to(roots, (K, d, d))
     P = roots @ roots.swapaxes(1, 2)
     i, j = np.triu_indices(d)
-    if np.abs(P).max() * F[d + 1:].max() > 1e6:
+    if np.abs(P).max() * F[d + 1 :].max() > 1e6:
         return None, None
     linear = np.einsum("kij,kj->ki", P, means)
     log_det = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
     constant = log_det - 0.5 * (d * np.log(2 * np.pi) + (linear * means).sum(axis=1))
     with np.errstate(divide="ignore"):
         constant += np.log(weights)
-    joint = np.hstack([constant[:, None], linear, np.where(i == j, -0.5, -1.0) * P[:, i, j]]) @ F
+    joint = (
+        np.hstack([constant[:, None], linear, np.where(i == j, -0.5, -1.0) * P[:, i, j]])
+        @ F
+    )
     top = joint.max(axis=0)
     resp = np.exp(joint - top)
     total = resp.sum(axis=0)
@@ -1468,9 +1730,11 @@ def _fast_m(F: NDArray, resp: NDArray, reg: float, kind: str) -> tuple | None:
     d = int((np.sqrt(8 * len(F) + 1) - 3) / 2)
     sums = resp @ F.T
     count = sums[:, 0] + 10 * np.finfo(float).eps
-    means, i, j = sums[:, 1:d + 1] / count[:, None], *np.triu_indices(d)
+    means, i, j = sums[:, 1 : d + 1] / count[:, None], *np.triu_indices(d)
     covariances = np.empty((len(resp), d, d))
-    covariances[:, i, j] = covariances[:, j, i] = sums[:, d + 1:] / count[:, None] - means[:, i] * means[:, j]
+    covariances[:, i, j] = covariances[:, j, i] = (
+        sums[:, d + 1 :] / count[:, None] - means[:, i] * means[:, j]
+    )
     diagonal = np.arange(d)
     if (covariances[:, diagonal, diagonal] < 1e-6 * means**2).any():
         return None
@@ -1543,18 +1807,48 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     ([0.2, 9.2], True)
     """
 
-    def __init__(self, n_components=1, *, covariance_type="full", tol=1e-3, reg_covar=1e-6, max_iter=100, n_init=1,
-                 init_params="kmeans", weights_init=None, means_init=None, precisions_init=None, random_state=None):
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+    ):
         self.n_components, self.covariance_type = n_components, covariance_type
         self.tol, self.reg_covar = tol, reg_covar
-        self.max_iter, self.n_init, self.init_params, self.random_state = max_iter, n_init, init_params, random_state
-        self.weights_init, self.means_init, self.precisions_init = weights_init, means_init, precisions_init
+        self.max_iter, self.n_init, self.init_params, self.random_state = (
+            max_iter,
+            n_init,
+            init_params,
+            random_state,
+        )
+        self.weights_init, self.means_init, self.precisions_init = (
+            weights_init,
+            means_init,
+            precisions_init,
+        )
 
     def _given(self, K: int, d: int) -> tuple:
         """The caller's first parameters, checked; precisions as their roots."""
         kind = self.covariance_type
-        shapes = {"weights_init": (K,), "means_init": (K, d),
-                  "precisions_init": {"full": (K, d, d), "tied": (d, d), "diag": (K, d), "spherical": (K,)}[kind]}
+        shapes = {
+            "weights_init": (K,),
+            "means_init": (K, d),
+            "precisions_init": {
+                "full": (K, d, d),
+                "tied": (d, d),
+                "diag": (K, d),
+                "spherical": (K,),
+            }[kind],
+        }
         found = []
         for name, shape in shapes.items():
             value = getattr(self, name)
@@ -1562,8 +1856,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             if value is not None and value.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {value.shape}")
             found.append(value)
-        if found[0] is not None and not (np.isclose(found[0].sum(), 1) and (found[0] >= 0).all()):
-            raise ValueError(f"weights_init must be at least 0 and sum to 1, got {found[0].tolist()}")
+        if found[0] is not None and not (
+            np.isclose(found[0].sum(), 1) and (found[0] >= 0).all()
+        ):
+            raise ValueError(
+                f"weights_init must be at least 0 and sum to 1, got {found[0].tolist()}"
+            )
         if found[2] is not None:
             if kind in ("diag", "spherical"):
                 found[2] = np.sqrt(found[2])
@@ -1571,7 +1869,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 try:
                     found[2] = np.linalg.cholesky(found[2])
                 except np.linalg.LinAlgError:
-                    raise ValueError(f"precisions_init must be positive definite for covariance_type={kind!r}") from None
+                    raise ValueError(
+                        f"precisions_init must be positive definite for covariance_type={kind!r}"
+                    ) from None
         return tuple(found)
 
     def _begin(self, X: NDArray, K: int, gen) -> None:
@@ -1582,13 +1882,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             resp /= resp.sum(axis=1, keepdims=True)
         weights, means, roots = self._given(K, X.shape[1])
         first = _moments(X, resp, self.reg_covar, self.covariance_type)
-        self.weights_, self.means_ = (first[0] if weights is None else weights), (first[1] if means is None else means)
+        self.weights_, self.means_ = (first[0] if weights is None else weights), (
+            first[1] if means is None else means
+        )
         self._root = _roots(first[2], self.covariance_type) if roots is None else roots
 
     def _log_parts(self, X: NDArray) -> tuple[NDArray, NDArray]:
         """The E step: log density of each row, log responsibilities."""
         with np.errstate(divide="ignore"):
-            joint = _log_normals(X, self.means_, self._root, self.covariance_type) + np.log(self.weights_)
+            joint = _log_normals(X, self.means_, self._root, self.covariance_type) + np.log(
+                self.weights_
+            )
         total = logsumexp(joint, axis=1)
         return total, joint - total[:, None]
 
@@ -1596,8 +1900,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """One E and one M step: log densities (n,), responsibilities (K, n), new parameters."""
         kind, found = self.covariance_type, None
         if features is not None:
-            density, resp = _fast_e(features, self.weights_, self.means_ - centre, self._root, kind)
-            found = _fast_m(features, resp, self.reg_covar, kind) if density is not None else None
+            density, resp = _fast_e(
+                features, self.weights_, self.means_ - centre, self._root, kind
+            )
+            found = (
+                _fast_m(features, resp, self.reg_covar, kind)
+                if density is not None
+                else None
+            )
             if found is not None:
                 return density, resp, (found[0], found[1] + centre, found[2])
         density, log_resp = self._log_parts(X)
@@ -1612,14 +1922,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def fit_predict(self, X, y=None) -> NDArray:
         """Find the parameters and return the component of each row."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        K, steps = _count(self.n_components, "n_components", len(X)), _count(self.max_iter, "max_iter")
+        K, steps = _count(self.n_components, "n_components", len(X)), _count(
+            self.max_iter, "max_iter"
+        )
         runs = _count(self.n_init, "n_init")
-        for name, choices in (("covariance_type", ("full", "tied", "diag", "spherical")),
-                              ("init_params", ("kmeans", "random"))):
+        for name, choices in (
+            ("covariance_type", ("full", "tied", "diag", "spherical")),
+            ("init_params", ("kmeans", "random")),
+        ):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {choices}, got {getattr(self, name)!r}"
+                )
         if not (self.reg_covar >= 0 and self.tol >= 0):
-            raise ValueError(f"reg_covar and tol must be at least 0, got {self.reg_covar!r} and {self.tol!r}")
+            raise ValueError(
+                f"reg_covar and tol must be at least 0, got {self.reg_covar!r} and {self.tol!r}"
+            )
         gen, best, d = check_random_state(self.random_state), None, X.shape[1]
         centre, features = X.mean(axis=0), None
         if self.covariance_type in ("full", "tied") and len(X) * d * d < 1e8:
@@ -1634,14 +1952,36 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 bounds.append(float(density.mean()))
                 converged = len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < self.tol
             if best is None or bounds[-1] > best[0][-1]:
-                best = bounds, converged, self.weights_, self.means_, covariances, self._root
-        self.lower_bounds_, self.converged_, self.weights_, self.means_, self.covariances_, self._root = best
+                best = (
+                    bounds,
+                    converged,
+                    self.weights_,
+                    self.means_,
+                    covariances,
+                    self._root,
+                )
+        (
+            self.lower_bounds_,
+            self.converged_,
+            self.weights_,
+            self.means_,
+            self.covariances_,
+            self._root,
+        ) = best
         self.lower_bound_, self.n_iter_ = self.lower_bounds_[-1], len(self.lower_bounds_)
         P = self._root
-        self.precisions_ = P**2 if self.covariance_type in ("diag", "spherical") else P @ np.swapaxes(P, -1, -2)
+        self.precisions_ = (
+            P**2
+            if self.covariance_type in ("diag", "spherical")
+            else P @ np.swapaxes(P, -1, -2)
+        )
         if not self.converged_:
-            warnings.warn(f"EM did not converge in {steps} steps. Try more (max_iter), a larger tol, "
-                          "other starts (n_init, init_params) or check for degenerate data.", ConvergenceWarning, stacklevel=2)
+            warnings.warn(
+                f"EM did not converge in {steps} steps. Try more (max_iter), a larger tol, "
+                "other starts (n_init, init_params) or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self._log_parts(X)[1].argmax(axis=1)
 
     def _rows(self, X) -> NDArray:
@@ -1666,7 +2006,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         (K, d), kind = self.means_.shape, self.covariance_type
-        covariance = {"full": K * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": K * d, "spherical": K}[kind]
+        covariance = {
+            "full": K * d * (d + 1) // 2,
+            "tied": d * (d + 1) // 2,
+            "diag": K * d,
+            "spherical": K,
+        }[kind]
         return covariance + K * d + K - 1
 
     def bic(self, X) -> float:
@@ -1683,17 +2028,26 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         n, gen = _count(n_samples, "n_samples"), check_random_state(self.random_state)
         counts, d = gen.multinomial(n, self.weights_), self.means_.shape[1]
-        wide = {"full": lambda k: self.covariances_[k], "tied": lambda k: self.covariances_,
-                "diag": lambda k: np.diag(self.covariances_[k]), "spherical": lambda k: self.covariances_[k] * np.eye(d)}
+        wide = {
+            "full": lambda k: self.covariances_[k],
+            "tied": lambda k: self.covariances_,
+            "diag": lambda k: np.diag(self.covariances_[k]),
+            "spherical": lambda k: self.covariances_[k] * np.eye(d),
+        }
         cov = wide[self.covariance_type]
-        rows = [gen.multivariate_normal(m, cov(k), c) for k, (m, c) in enumerate(zip(self.means_, counts))]
+        rows = [
+            gen.multivariate_normal(m, cov(k), c)
+            for k, (m, c) in enumerate(zip(self.means_, counts))
+        ]
         return np.vstack(rows), np.repeat(np.arange(len(counts)), counts)
 
 # %% ../../nbs/algorithms/clustering.ipynb #a2655ac8
 _LINKAGES = ("single", "complete", "average", "ward")
 
 
-def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclidean") -> NDArray[np.floating]:
+def linkage_matrix(
+    X: ArrayLike, method: str = "ward", *, metric: str = "euclidean"
+) -> NDArray[np.floating]:
     r"""Merge the nearest clusters until one is left.
 
     .. math:: d_{AB,C} = \text{min, max, mean or Ward's combination of } d_{AC}, d_{BC}
@@ -1736,14 +2090,24 @@ def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclide
     if method not in _LINKAGES:
         raise ValueError(f"method must be one of {_LINKAGES}, got {method!r}")
     if method == "ward" and metric not in ("euclidean", "l2"):
-        raise ValueError(f"metric was {metric!r}; Ward can only work with euclidean distances, of rows and not precomputed")
+        raise ValueError(
+            f"metric was {metric!r}; Ward can only work with euclidean distances, of rows and not precomputed"
+        )
     D, n = _distances(X, metric), len(X)
     if method == "ward":
-        np.square(D, out=D)                                     # its recurrence is one of squares
+        # its recurrence is one of squares
+        np.square(D, out=D)
     np.fill_diagonal(D, np.inf)
-    names, size, merges, chain, alive = np.arange(n), np.ones(n), np.empty((n - 1, 3)), [], 0
+    names, size, merges, chain, alive = (
+        np.arange(n),
+        np.ones(n),
+        np.empty((n - 1, 3)),
+        [],
+        0,
+    )
     for step in range(n - 1):
-        if 2 * (n - step) <= len(D) and len(D) > 64:            # half of the clusters are gone: leave them out
+        # half of the clusters are gone: leave them out
+        if 2 * (n - step) <= len(D) and len(D) > 64:
             live = np.flatnonzero(size)
             D, size, names, alive = D[np.ix_(live, live)], size[live], names[live], 0
             chain = np.searchsorted(live, chain).tolist()
@@ -1754,7 +2118,7 @@ def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclide
         while True:
             x = chain[-1]
             y = int(D[x].argmin())
-            if len(chain) > 1 and D[x, chain[-2]] <= D[x, y]:   # nearest to each other
+            if len(chain) > 1 and D[x, chain[-2]] <= D[x, y]:  # nearest to each other
                 y = chain[-2]
                 break
             chain.append(y)
@@ -1771,7 +2135,9 @@ def linkage_matrix(X: ArrayLike, method: str = "ward", *, metric: str = "euclide
     return _named(merges[np.argsort(merges[:, 2], kind="stable")])
 
 
-def _merged(x: NDArray, y: NDArray, height: float, a: float, b: float, c: NDArray, method: str) -> NDArray:
+def _merged(
+    x: NDArray, y: NDArray, height: float, a: float, b: float, c: NDArray, method: str
+) -> NDArray:
     """Distances (Ward: squared ones) of the union of two clusters to all others; inf to those that are gone."""
     if method == "single":
         return np.minimum(x, y)
@@ -1801,7 +2167,9 @@ def _named(merges: NDArray) -> NDArray:
     return Z
 
 # %% ../../nbs/algorithms/clustering.ipynb #2734e54e
-def cut_tree(Z: ArrayLike, *, n_clusters: int | None = None, height: float | None = None) -> NDArray[np.intp]:
+def cut_tree(
+    Z: ArrayLike, *, n_clusters: int | None = None, height: float | None = None
+) -> NDArray[np.intp]:
     r"""Clusters of a tree of merges, by their number or by a height.
 
     .. math:: z_i = z_j \iff t_{ij} \le h
@@ -1839,10 +2207,18 @@ def cut_tree(Z: ArrayLike, *, n_clusters: int | None = None, height: float | Non
     Z = check_array(Z, dtype=np.float64)
     n = len(Z) + 1
     if Z.shape[1] != 4 or (n_clusters is None) == (height is None):
-        raise ValueError(f"expected merges (n - 1, 4) and either n_clusters or height, got {Z.shape}, {n_clusters!r} and {height!r}")
-    kept = n - _count(n_clusters, "n_clusters", n) if height is None else int((Z[:, 2] <= height).sum())
+        raise ValueError(
+            f"expected merges (n - 1, 4) and either n_clusters or height, got {Z.shape}, {n_clusters!r} and {height!r}"
+        )
+    kept = (
+        n - _count(n_clusters, "n_clusters", n)
+        if height is None
+        else int((Z[:, 2] <= height).sum())
+    )
     children, parents = Z[:kept, :2].astype(int).ravel(), np.repeat(n + np.arange(kept), 2)
-    graph = coo_array((np.ones(2 * kept, bool), (children, parents)), shape=(2 * n - 1, 2 * n - 1))
+    graph = coo_array(
+        (np.ones(2 * kept, bool), (children, parents)), shape=(2 * n - 1, 2 * n - 1)
+    )
     return _first_seen(connected_components(graph, directed=False)[1][:n])
 
 
@@ -1893,11 +2269,26 @@ def cophenetic_correlation(Z: ArrayLike, X: ArrayLike) -> float:
         meet[np.ix_(A, B)] = height
         members.append(A + B)
     upper = np.triu_indices(n, 1)
-    return float(np.corrcoef((meet + meet.T)[upper], _distances(X, "euclidean")[upper])[0, 1])
+    return float(
+        np.corrcoef((meet + meet.T)[upper], _distances(X, "euclidean")[upper])[0, 1]
+    )
 
 # %% ../../nbs/algorithms/clustering.ipynb #1da09f8f
-def plot_dendrogram(Z: ArrayLike, ax: Any, *, labels: Sequence | None = None, height: float | None = None,
-                    colors: Sequence[str] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")) -> list[int]:
+def plot_dendrogram(
+    Z: ArrayLike,
+    ax: Any,
+    *,
+    labels: Sequence | None = None,
+    height: float | None = None,
+    colors: Sequence[str] = (
+        "#0072B2",
+        "#E69F00",
+        "#009E73",
+        "#CC79A7",
+        "#56B4E9",
+        "#D55E00",
+    ),
+) -> list[int]:
     r"""Draw the tree of merges; branches below a height are coloured.
 
     .. math:: x_{AB} = \tfrac12 (x_A + x_B), \qquad y_{AB} = d_{AB}
@@ -1951,9 +2342,17 @@ def plot_dendrogram(Z: ArrayLike, ax: Any, *, labels: Sequence | None = None, he
     for i, (a, b, h, _) in enumerate(Z):
         a, b = int(a), int(b)
         x[n + i] = (x[a] + x[b]) / 2
-        color = "#666666" if height is not None and h > height else shade[groups[members[n + i][0]]]
+        color = (
+            "#666666"
+            if height is not None and h > height
+            else shade[groups[members[n + i][0]]]
+        )
         ax.plot([x[a], x[a], x[b], x[b]], [y[a], h, h, y[b]], color=color, lw=1.2)
-    ax.set(xticks=np.arange(n), xticklabels=[(labels[i] if labels is not None else i) for i in order], ylim=(0, None))
+    ax.set(
+        xticks=np.arange(n),
+        xticklabels=[(labels[i] if labels is not None else i) for i in order],
+        ylim=(0, None),
+    )
     ax.grid(False, axis="x")
     if height is not None:
         ax.axhline(height, color="#D55E00", ls="--", lw=1)
@@ -2009,9 +2408,20 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):
     [0, 0, 0, 1, 1]
     """
 
-    def __init__(self, n_clusters=2, *, metric="euclidean", linkage="ward", distance_threshold=None, compute_distances=False):
+    def __init__(
+        self,
+        n_clusters=2,
+        *,
+        metric="euclidean",
+        linkage="ward",
+        distance_threshold=None,
+        compute_distances=False
+    ):
         self.n_clusters, self.metric, self.linkage = n_clusters, metric, linkage
-        self.distance_threshold, self.compute_distances = distance_threshold, compute_distances
+        self.distance_threshold, self.compute_distances = (
+            distance_threshold,
+            compute_distances,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -2022,22 +2432,33 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):
         """Build the tree of the rows X (n, d), or of distances (n, n), and cut it."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         if (self.n_clusters is None) == (self.distance_threshold is None):
-            raise ValueError("Exactly one of n_clusters and distance_threshold has to be set, and the other needs to be None.")
+            raise ValueError(
+                "Exactly one of n_clusters and distance_threshold has to be set, and the other needs to be None."
+            )
         if self.n_clusters is not None:
             _count(self.n_clusters, "n_clusters", len(X))
         Z = linkage_matrix(X, self.linkage, metric=self.metric)
         if self.n_clusters is not None:
             self.labels_ = cut_tree(Z, n_clusters=self.n_clusters)
-        else:                                                   # heights at or above the threshold are not merged
-            self.labels_ = cut_tree(Z, height=np.nextafter(self.distance_threshold, -np.inf))
-        self.children_, self.n_leaves_, self.n_connected_components_ = Z[:, :2].astype(np.intp), len(X), 1
+        # heights at or above the threshold are not merged
+        else:
+            self.labels_ = cut_tree(
+                Z, height=np.nextafter(self.distance_threshold, -np.inf)
+            )
+        self.children_, self.n_leaves_, self.n_connected_components_ = (
+            Z[:, :2].astype(np.intp),
+            len(X),
+            1,
+        )
         self.n_clusters_ = int(self.labels_.max()) + 1
         if self.distance_threshold is not None or self.compute_distances:
             self.distances_ = Z[:, 2].copy()
         return self
 
 # %% ../../nbs/algorithms/clustering.ipynb #2da804b6
-def hdbscan(X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None = None) -> NDArray[np.intp]:
+def hdbscan(
+    X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None = None
+) -> NDArray[np.intp]:
     r"""Dense clusters of any density: those of the single linkage tree that persist longest.
 
     .. math:: r_{ij} = \max(c_i, c_j, \delta_{ij}), \qquad s(C) = \sum_{i \in C} (\lambda_i - \lambda_C)
@@ -2079,23 +2500,35 @@ def hdbscan(X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None 
     n, least = len(X), _count(min_cluster_size, "min_cluster_size", len(X))
     if least < 2:
         raise ValueError(f"min_cluster_size must be at least 2, got {least}")
-    core = cKDTree(X).query(X, k=[least if min_samples is None else _count(min_samples, "min_samples", n)])[0][:, 0]
+    core = cKDTree(X).query(
+        X, k=[least if min_samples is None else _count(min_samples, "min_samples", n)]
+    )[0][:, 0]
     reach = np.maximum(_distances(X, "euclidean"), np.maximum(core[:, None], core))
     Z = linkage_matrix(reach, "single", metric="precomputed")
     size = np.concatenate([np.ones(n), Z[:, 3]]).astype(int)
     strength = 1 / np.maximum(Z[:, 2], 1e-12 * max(Z[-1, 2], 1e-280))
-    start = np.zeros(2 * n - 1, int)                            # the rows of a branch stand side by side
+    # the rows of a branch stand side by side
+    start = np.zeros(2 * n - 1, int)
     for i in range(n - 2, -1, -1):
         a, b = Z[i, :2].astype(int)
         start[a], start[b] = start[n + i], start[n + i] + size[a]
-    parent, birth, gain, last, waiting = [-1], [0.0], [0.0], np.zeros(n, int), [(2 * n - 2, 0)]
-    while waiting:                                              # from the top: who splits, who falls out
+    parent, birth, gain, last, waiting = (
+        [-1],
+        [0.0],
+        [0.0],
+        np.zeros(n, int),
+        [(2 * n - 2, 0)],
+    )
+    # from the top: who splits, who falls out
+    while waiting:
         node, c = waiting.pop()
-        last[start[node]:start[node] + size[node]] = c
+        last[start[node] : start[node] + size[node]] = c
         if node < n:
             continue
         big = [child for child in Z[node - n, :2].astype(int) if size[child] >= least]
-        now, leaving = strength[node - n], size[node] - (size[big[0]] if len(big) == 1 else 0)
+        now, leaving = strength[node - n], size[node] - (
+            size[big[0]] if len(big) == 1 else 0
+        )
         gain[c] += leaving * (now - birth[c])
         for child in big:
             if len(big) == 2:
@@ -2103,7 +2536,8 @@ def hdbscan(X: ArrayLike, *, min_cluster_size: int = 5, min_samples: int | None 
             waiting.append((child, len(parent) - 1 if len(big) == 2 else c))
     inside, home = np.zeros(len(gain)), np.full(len(gain), -1)
     kept = np.zeros(len(gain), bool)
-    for c in range(len(gain) - 1, 0, -1):                       # from the bottom: a cluster, or those inside it
+    # from the bottom: a cluster, or those inside it
+    for c in range(len(gain) - 1, 0, -1):
         kept[c] = gain[c] >= inside[c]
         inside[parent[c]] += max(gain[c], inside[c])
     for c in range(1, len(gain)):
@@ -2159,7 +2593,9 @@ class SpectralClustering(ClusterMixin, BaseEstimator):
     [0, 0, 1, 1]
     """
 
-    def __init__(self, n_clusters=8, *, affinity="rbf", gamma=1.0, n_neighbors=10, random_state=None):
+    def __init__(
+        self, n_clusters=8, *, affinity="rbf", gamma=1.0, n_neighbors=10, random_state=None
+    ):
         self.n_clusters, self.affinity, self.gamma = n_clusters, affinity, gamma
         self.n_neighbors, self.random_state = n_neighbors, random_state
 
@@ -2183,12 +2619,20 @@ class SpectralClustering(ClusterMixin, BaseEstimator):
         elif self.affinity == "precomputed":
             W = _distances(X, "precomputed")
         else:
-            raise ValueError(f"affinity must be 'rbf', 'nearest_neighbors' or 'precomputed', got {self.affinity!r}")
+            raise ValueError(
+                f"affinity must be 'rbf', 'nearest_neighbors' or 'precomputed', got {self.affinity!r}"
+            )
         self.affinity_matrix_ = W
         links = W - np.diag(np.diag(W))
         root = np.sqrt(links.sum(axis=1))
-        root[root == 0] = 1.0                                   # a row without edges
-        vectors = eigh(np.eye(len(W)) - links / root / root[:, None], subset_by_index=[0, K - 1])[1]
+        root[root == 0] = 1.0  # a row without edges
+        vectors = eigh(
+            np.eye(len(W)) - links / root / root[:, None], subset_by_index=[0, K - 1]
+        )[1]
         self.embedding_ = vectors / root[:, None]
-        self.labels_ = _first_seen(KMeans(K, n_init=10, random_state=self.random_state).fit(self.embedding_).labels_)
+        self.labels_ = _first_seen(
+            KMeans(K, n_init=10, random_state=self.random_state)
+            .fit(self.embedding_)
+            .labels_
+        )
         return self

@@ -19,7 +19,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..basics.logistic_regression import LogisticRegression, OneVsRestClassifier, _cost
+from mlcheat.basics.logistic_regression import (
+    LogisticRegression,
+    OneVsRestClassifier,
+    _cost,
+)
 from ..nn.activations import softmax
 
 _all_ = ["LogisticRegression", "OneVsRestClassifier"]
@@ -30,15 +34,21 @@ __all__ = ['softmax_gradient', 'softmax_hessian', 'SparseLogisticRegression', 'r
            'prior_correction', 'LogisticRegression', 'OneVsRestClassifier']
 
 # %% ../../nbs/algorithms/logistic.ipynb #e6fa190c
-def _classes_and_rows(X: ArrayLike, W: ArrayLike, b: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+def _classes_and_rows(
+    X: ArrayLike, W: ArrayLike, b: ArrayLike
+) -> tuple[NDArray, NDArray, NDArray]:
     """X (n, d), W (K, d) and b (K,) as float arrays that fit each other."""
     X, W, b = (np.asarray(v, dtype=np.float64) for v in (X, W, b))
     if X.ndim != 2 or W.ndim != 2 or X.shape[1] != W.shape[1] or b.shape != (len(W),):
-        raise ValueError(f"X, W and b must have shapes (n, d), (K, d) and (K,), got {X.shape}, {W.shape} and {b.shape}")
+        raise ValueError(
+            f"X, W and b must have shapes (n, d), (K, d) and (K,), got {X.shape}, {W.shape} and {b.shape}"
+        )
     return X, W, b
 
 # %% ../../nbs/algorithms/logistic.ipynb #315d4c5a
-def softmax_gradient(X: ArrayLike, Y: ArrayLike, W: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def softmax_gradient(
+    X: ArrayLike, Y: ArrayLike, W: ArrayLike, b: ArrayLike
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     r"""Gradient of the summed log loss of a softmax model.
 
     .. math:: \nabla_W = (P - Y)^\top X, \qquad \nabla_b = (P - Y)^\top 1
@@ -82,7 +92,9 @@ def softmax_gradient(X: ArrayLike, Y: ArrayLike, W: ArrayLike, b: ArrayLike) -> 
     X, W, b = _classes_and_rows(X, W, b)
     Y = np.asarray(Y, dtype=np.float64)
     if Y.shape != (len(X), len(W)):
-        raise ValueError(f"Y must have shape ({len(X)}, {len(W)}), one column a class, got {Y.shape}")
+        raise ValueError(
+            f"Y must have shape ({len(X)}, {len(W)}), one column a class, got {Y.shape}"
+        )
     if not np.allclose(Y.sum(axis=1), 1):
         raise ValueError("every row of Y must sum to 1")
     error = softmax(X @ W.T + b) - Y
@@ -141,14 +153,19 @@ def softmax_hessian(X: ArrayLike, W: ArrayLike, b: ArrayLike) -> NDArray[np.floa
     return H.reshape(K * q, K * q)
 
 # %% ../../nbs/algorithms/logistic.ipynb #a9415e7f
-def _proximal(X, Y, share, l1, l2, intercept, tol, max_iter, theta) -> tuple[NDArray, list[float], float]:
+def _proximal(
+    X, Y, share, l1, l2, intercept, tol, max_iter, theta
+) -> tuple[NDArray, list[float], float]:
     """Proximal gradient with momentum on the mean loss, and (weights, costs, what is left of the slope)."""
     d = X.shape[1]
     A = np.column_stack([X, np.ones(len(X))]) if intercept else X
-    held = np.arange(A.shape[1]) < d                                          # intercepts are free
-    smooth = lambda t: (lambda c, P: (c + 0.5 * l2 * np.sum((held * t) ** 2), P))(*_cost(A @ t.T, Y, share))  # noqa: E731
-    whole = lambda t, c: c + l1 * np.abs(t[:, :d]).sum()                      # noqa: E731
-    slope = lambda t, P: ((P - Y) * share[:, None]).T @ A + l2 * held * t     # noqa: E731
+    # intercepts are free
+    held = np.arange(A.shape[1]) < d
+    smooth = lambda t: (lambda c, P: (c + 0.5 * l2 * np.sum((held * t) ** 2), P))(
+        *_cost(A @ t.T, Y, share)
+    )  # noqa: E731
+    whole = lambda t, c: c + l1 * np.abs(t[:, :d]).sum()  # noqa: E731
+    slope = lambda t, P: ((P - Y) * share[:, None]).T @ A + l2 * held * t  # noqa: E731
     curvature, momentum, ahead = 1e-3, 1.0, theta
     value, P = smooth(theta)
     history, left = [whole(theta, value)], np.inf
@@ -157,19 +174,31 @@ def _proximal(X, Y, share, l1, l2, intercept, tol, max_iter, theta) -> tuple[NDA
         g, curvature = slope(ahead, P), 0.9 * curvature
         while True:
             step = ahead - g / curvature
-            new = np.where(held, np.sign(step) * np.maximum(np.abs(step) - l1 / curvature, 0), step)
+            new = np.where(
+                held, np.sign(step) * np.maximum(np.abs(step) - l1 / curvature, 0), step
+            )
             move = new - ahead
             reached, P = smooth(new)
-            if reached <= value + np.vdot(g, move) + 0.5 * curvature * np.vdot(move, move) + 1e-14 * abs(value):
+            if reached <= value + np.vdot(g, move) + 0.5 * curvature * np.vdot(
+                move, move
+            ) + 1e-14 * abs(value):
                 break
             curvature *= 2
-        g = slope(new, P)                                                     # how far from the best: 0 lies in the slope there
-        left = np.abs(np.where(held & (new == 0), np.maximum(np.abs(g) - l1, 0), g + l1 * held * np.sign(new))).max()
+        # how far from the best: 0 lies in the slope there
+        g = slope(new, P)
+        left = np.abs(
+            np.where(
+                held & (new == 0),
+                np.maximum(np.abs(g) - l1, 0),
+                g + l1 * held * np.sign(new),
+            )
+        ).max()
         history.append(whole(new, reached))
         if left <= tol:
             theta = new
             break
-        forward = np.vdot(ahead - new, new - theta) <= 0                      # else momentum leads uphill: start it anew
+        # else momentum leads uphill: start it anew
+        forward = np.vdot(ahead - new, new - theta) <= 0
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2 if forward else 1.0
         ahead = new + (momentum - 1) / following * (new - theta) if forward else new
         theta, momentum = new, following
@@ -237,7 +266,16 @@ class SparseLogisticRegression(LogisticRegression):
     [[False, True]]
     """
 
-    def __init__(self, *, C=1.0, l1_ratio=1.0, tol=1e-6, max_iter=10000, fit_intercept=True, class_weight=None):
+    def __init__(
+        self,
+        *,
+        C=1.0,
+        l1_ratio=1.0,
+        tol=1e-6,
+        max_iter=10000,
+        fit_intercept=True,
+        class_weight=None,
+    ):
         self.C = C
         self.l1_ratio = l1_ratio
         self.tol = tol
@@ -246,9 +284,13 @@ class SparseLogisticRegression(LogisticRegression):
         self.class_weight = class_weight
 
     def _check_parameters(self) -> None:
-        number = lambda v: isinstance(v, (int, float, np.number)) and not isinstance(v, bool)  # noqa: E731
+        number = lambda v: isinstance(v, (int, float, np.number)) and not isinstance(
+            v, bool
+        )  # noqa: E731
         if not (number(self.C) and self.C > 0):
-            raise ValueError(f"C must be a number above 0 (numpy.inf for no penalty), got {self.C!r}")
+            raise ValueError(
+                f"C must be a number above 0 (numpy.inf for no penalty), got {self.C!r}"
+            )
         if not (number(self.l1_ratio) and 0 <= self.l1_ratio <= 1):
             raise ValueError(f"l1_ratio must lie between 0 and 1, got {self.l1_ratio!r}")
         if not (number(self.tol) and self.tol > 0):
@@ -260,17 +302,39 @@ class SparseLogisticRegression(LogisticRegression):
         d, theta = X.shape[1], getattr(self, "_start", None)
         if theta is None or theta.shape != (Y.shape[1], d + bool(self.fit_intercept)):
             theta = np.zeros((Y.shape[1], d + bool(self.fit_intercept)))
-        theta, history, left = _proximal(X, Y, share, alpha * self.l1_ratio, alpha * (1 - self.l1_ratio), self.fit_intercept,
-                                         self.tol, self.max_iter, theta)
+        theta, history, left = _proximal(
+            X,
+            Y,
+            share,
+            alpha * self.l1_ratio,
+            alpha * (1 - self.l1_ratio),
+            self.fit_intercept,
+            self.tol,
+            self.max_iter,
+            theta,
+        )
         if left > self.tol:
-            warnings.warn(f"SparseLogisticRegression: no convergence in max_iter={self.max_iter} steps: the largest slope is "
-                          f"{left:.2e}, above tol={self.tol:g}; scale the features, or raise max_iter", ConvergenceWarning, stacklevel=3)
-        self.coef_, self.n_iter_ = theta[:, :d].copy(), np.array([len(history) - 1], dtype=np.int32)
+            warnings.warn(
+                f"SparseLogisticRegression: no convergence in max_iter={self.max_iter} steps: the largest slope is "
+                f"{left:.2e}, above tol={self.tol:g}; scale the features, or raise max_iter",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.coef_, self.n_iter_ = theta[:, :d].copy(), np.array(
+            [len(history) - 1], dtype=np.int32
+        )
         self.intercept_ = theta[:, d].copy() if self.fit_intercept else np.zeros(len(theta))
         self.loss_curve_ = np.array(history)
 
 # %% ../../nbs/algorithms/logistic.ipynb #5454da3c
-def regularization_path(X: ArrayLike, y: ArrayLike, Cs: Sequence[float], *, l1_ratio: float = 0.0, warm_start: bool = True) -> NDArray[np.floating]:
+def regularization_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    Cs: Sequence[float],
+    *,
+    l1_ratio: float = 0.0,
+    warm_start: bool = True
+) -> NDArray[np.floating]:
     r"""Coefficients of logistic regression for many strengths of the penalty.
 
     .. math:: W(C) = \arg\min_W \; C \sum_i -\log p_{i, y_i} + \rho \lVert W \rVert_1 + \tfrac{1 - \rho}{2} \lVert W \rVert^2
@@ -318,7 +382,11 @@ def regularization_path(X: ArrayLike, y: ArrayLike, Cs: Sequence[float], *, l1_r
     found, model = [], None
     for C in Cs:
         before = model
-        model = LogisticRegression(C=C, tol=1e-9) if l1_ratio == 0 else SparseLogisticRegression(C=C, l1_ratio=l1_ratio, tol=1e-9)
+        model = (
+            LogisticRegression(C=C, tol=1e-9)
+            if l1_ratio == 0
+            else SparseLogisticRegression(C=C, l1_ratio=l1_ratio, tol=1e-9)
+        )
         if before is not None and warm_start:
             model._start = np.column_stack([before.coef_, before.intercept_])
         found.append(model.fit(X, y).coef_)
@@ -386,8 +454,19 @@ class LogisticRegressionCV(LogisticRegression):
     (0.01, (3, 1, 2))
     """
 
-    def __init__(self, *, Cs=10, l1_ratios=(0.0,), fit_intercept=True, cv=None, scoring=None, tol=1e-6, max_iter=None,
-                 class_weight=None, n_jobs=None):
+    def __init__(
+        self,
+        *,
+        Cs=10,
+        l1_ratios=(0.0,),
+        fit_intercept=True,
+        cv=None,
+        scoring=None,
+        tol=1e-6,
+        max_iter=None,
+        class_weight=None,
+        n_jobs=None,
+    ):
         self.Cs = Cs
         self.l1_ratios = l1_ratios
         self.fit_intercept = fit_intercept
@@ -399,25 +478,47 @@ class LogisticRegressionCV(LogisticRegression):
         self.n_jobs = n_jobs
 
     def _model(self, C, ratio) -> LogisticRegression:
-        given = dict(C=C, tol=self.tol, fit_intercept=self.fit_intercept, class_weight=self.class_weight)
+        given = dict(
+            C=C,
+            tol=self.tol,
+            fit_intercept=self.fit_intercept,
+            class_weight=self.class_weight,
+        )
         if self.max_iter is not None:
             given["max_iter"] = self.max_iter
-        return LogisticRegression(**given) if ratio == 0 else SparseLogisticRegression(l1_ratio=ratio, **given)
+        return (
+            LogisticRegression(**given)
+            if ratio == 0
+            else SparseLogisticRegression(l1_ratio=ratio, **given)
+        )
 
     def fit(self, X, y, sample_weight=None) -> "LogisticRegressionCV":
         """Choose on folds, then fit on all rows; weights count in the fits, and in the scores of accuracy."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
-        self.Cs_ = np.logspace(-4, 4, self.Cs) if isinstance(self.Cs, (int, np.integer)) else np.asarray(self.Cs, dtype=np.float64)
+        self.Cs_ = (
+            np.logspace(-4, 4, self.Cs)
+            if isinstance(self.Cs, (int, np.integer))
+            else np.asarray(self.Cs, dtype=np.float64)
+        )
         self.l1_ratios_ = np.asarray(self.l1_ratios, dtype=np.float64)
         for name, values in (("Cs", self.Cs_), ("l1_ratios", self.l1_ratios_)):
             if values.ndim != 1 or not len(values):
-                raise ValueError(f"{name} must hold at least one number, got {getattr(self, name)!r}")
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+                raise ValueError(
+                    f"{name} must hold at least one number, got {getattr(self, name)!r}"
+                )
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         pairs = [(ratio, C) for ratio in self.l1_ratios_ for C in self.Cs_]
         folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
         values = Parallel(n_jobs=self.n_jobs)(
-            delayed(self._fold)(self._model(C, ratio), X, y, weight, *fold) for fold in folds for ratio, C in pairs)
+            delayed(self._fold)(self._model(C, ratio), X, y, weight, *fold)
+            for fold in folds
+            for ratio, C in pairs
+        )
         self.scores_ = np.reshape(values, (len(folds), len(self.l1_ratios_), len(self.Cs_)))
         self.l1_ratio_, self.C_ = map(float, pairs[self.scores_.mean(axis=0).argmax()])
         best = self._model(self.C_, self.l1_ratio_).fit(X, y, weight)
@@ -428,7 +529,11 @@ class LogisticRegressionCV(LogisticRegression):
     def _fold(self, model, X, y, weight, train, test) -> float:
         part = (lambda rows: None) if weight is None else (lambda rows: weight[rows])
         model.fit(X[train], y[train], part(train))
-        extra = {} if weight is None or self.scoring is not None else {"sample_weight": part(test)}
+        extra = (
+            {}
+            if weight is None or self.scoring is not None
+            else {"sample_weight": part(test)}
+        )
         return check_scoring(model, self.scoring)(model, X[test], y[test], **extra)
 
 # %% ../../nbs/algorithms/logistic.ipynb #586b5125
@@ -447,12 +552,18 @@ class _Constant:
 
 def _judged(estimator) -> None:
     if not (hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")):
-        raise TypeError(f"{type(estimator).__name__} has neither decision_function nor predict_proba")
+        raise TypeError(
+            f"{type(estimator).__name__} has neither decision_function nor predict_proba"
+        )
 
 
 def _soft(estimator, X) -> NDArray:
     """Score of "yes": the decision function, or the probability."""
-    return estimator.decision_function(X) if hasattr(estimator, "decision_function") else estimator.predict_proba(X)[:, 1]
+    return (
+        estimator.decision_function(X)
+        if hasattr(estimator, "decision_function")
+        else estimator.predict_proba(X)[:, 1]
+    )
 
 
 class _FromBinary(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -464,7 +575,9 @@ class _FromBinary(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold at least two classes, got one class only: {self.classes_.tolist()}")
+            raise ValueError(
+                f"y must hold at least two classes, got one class only: {self.classes_.tolist()}"
+            )
         return X, index
 
     def _rows(self, X) -> NDArray:
@@ -530,19 +643,34 @@ class OneVsOneClassifier(_FromBinary):
         """Fit one classifier a pair: 1 stands for the second class."""
         X, index = self._labelled_rows(X, y)
         pairwise = get_tags(self.estimator).input_tags.pairwise
-        pairs = [(i, j) for i in range(len(self.classes_)) for j in range(i + 1, len(self.classes_))]
+        pairs = [
+            (i, j)
+            for i in range(len(self.classes_))
+            for j in range(i + 1, len(self.classes_))
+        ]
         rows = [np.flatnonzero((index == i) | (index == j)) for i, j in pairs]
-        self.estimators_ = tuple(Parallel(n_jobs=self.n_jobs)(
-            delayed(clone(self.estimator).fit)(X[np.ix_(r, r)] if pairwise else X[r], (index[r] == j).astype(int))
-            for (_, j), r in zip(pairs, rows)))
+        self.estimators_ = tuple(
+            Parallel(n_jobs=self.n_jobs)(
+                delayed(clone(self.estimator).fit)(
+                    X[np.ix_(r, r)] if pairwise else X[r], (index[r] == j).astype(int)
+                )
+                for (_, j), r in zip(pairs, rows)
+            )
+        )
         self.pairwise_indices_ = rows if pairwise else None
         return self
 
     def _votes(self, X) -> NDArray:
         X, K = self._rows(X), len(self.classes_)
-        taken = [slice(None)] * len(self.estimators_) if self.pairwise_indices_ is None else self.pairwise_indices_
+        taken = (
+            [slice(None)] * len(self.estimators_)
+            if self.pairwise_indices_ is None
+            else self.pairwise_indices_
+        )
         votes, total = np.zeros((len(X), K)), np.zeros((len(X), K))
-        for (i, j), e, rows in zip(((i, j) for i in range(K) for j in range(i + 1, K)), self.estimators_, taken):
+        for (i, j), e, rows in zip(
+            ((i, j) for i in range(K) for j in range(i + 1, K)), self.estimators_, taken
+        ):
             answer, score = e.predict(X[:, rows]), _soft(e, X[:, rows])
             votes[:, i] += answer == 0
             votes[:, j] += answer == 1
@@ -624,12 +752,18 @@ class OutputCodeClassifier(_FromBinary):
         X, index = self._labelled_rows(X, y)
         bits = int(len(self.classes_) * self.code_size)
         if bits < 1:
-            raise ValueError(f"code_size must give at least one bit, got {self.code_size!r} for {len(self.classes_)} classes")
+            raise ValueError(
+                f"code_size must give at least one bit, got {self.code_size!r} for {len(self.classes_)} classes"
+            )
         no = -1 if hasattr(self.estimator, "decision_function") else 0
-        drawn = check_random_state(self.random_state).uniform(size=(len(self.classes_), bits))
+        drawn = check_random_state(self.random_state).uniform(
+            size=(len(self.classes_), bits)
+        )
         self.code_book_ = np.where(drawn > 0.5, 1.0, float(no))
         asked = self.code_book_[index].astype(int)
-        self.estimators_ = Parallel(n_jobs=self.n_jobs)(delayed(self._bit)(X, asked[:, j]) for j in range(bits))
+        self.estimators_ = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._bit)(X, asked[:, j]) for j in range(bits)
+        )
         return self
 
     def _bit(self, X, answers):
@@ -640,7 +774,12 @@ class OutputCodeClassifier(_FromBinary):
         """The class whose word is nearest to the scores of the bits."""
         X = self._rows(X)
         soft = self.code_book_.min() >= 0
-        said = np.column_stack([e.predict_proba(X)[:, 1] if soft else e.decision_function(X) for e in self.estimators_])
+        said = np.column_stack(
+            [
+                e.predict_proba(X)[:, 1] if soft else e.decision_function(X)
+                for e in self.estimators_
+            ]
+        )
         far = ((said[:, None] - self.code_book_) ** 2).sum(axis=2)
         return self.classes_[far.argmin(axis=1)]
 
@@ -704,43 +843,67 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = True                                # on classes that have no order
+        # on classes that have no order
+        tags.classifier_tags.poor_score = True
         return tags
 
     def _ordered(self, y) -> tuple[NDArray, NDArray]:
         found, index = np.unique(y, return_inverse=True)
         if self.categories is None:
             if found.dtype.kind not in "biuf":
-                raise ValueError(f"labels must be numbers, or their order be given as categories=[...], got {found[:5].tolist()}")
-            if len(found) > 2 and found.dtype.kind in "iu" and np.ptp(found) + 1 > len(found):
-                missing = sorted(set(range(found[0], found[-1] + 1)) - set(found.tolist()))[:5]
-                raise ValueError(f"no row has class {missing} between {found[0]} and {found[-1]}: number the classes without gaps")
+                raise ValueError(
+                    f"labels must be numbers, or their order be given as categories=[...], got {found[:5].tolist()}"
+                )
+            if (
+                len(found) > 2
+                and found.dtype.kind in "iu"
+                and np.ptp(found) + 1 > len(found)
+            ):
+                missing = sorted(set(range(found[0], found[-1] + 1)) - set(found.tolist()))[
+                    :5
+                ]
+                raise ValueError(
+                    f"no row has class {missing} between {found[0]} and {found[-1]}: number the classes without gaps"
+                )
         else:
             order = np.asarray(self.categories)
             where = {c: i for i, c in enumerate(order.tolist())}
             if odd := [c for c in found.tolist() if c not in where]:
-                raise ValueError(f"y holds {odd[:5]}, not among categories {order.tolist()}")
+                raise ValueError(
+                    f"y holds {odd[:5]}, not among categories {order.tolist()}"
+                )
             if empty := [c for c in where if c not in found.tolist()]:
-                raise ValueError(f"no row has class {empty[:5]}: its thresholds cannot be found")
+                raise ValueError(
+                    f"no row has class {empty[:5]}: its thresholds cannot be found"
+                )
             index, found = np.array([where[c] for c in found.tolist()])[index], order
         if len(found) < 2:
-            raise ValueError(f"y must hold at least two classes, got one class only: {found.tolist()}")
+            raise ValueError(
+                f"y must hold at least two classes, got one class only: {found.tolist()}"
+            )
         return found, index
 
     def fit(self, X, y) -> "OrdinalLogistic":
         """Fit weights and thresholds by Newton's method."""
         if not (isinstance(self.C, (int, float, np.number)) and self.C > 0):
-            raise ValueError(f"C must be a number above 0 (numpy.inf for no penalty), got {self.C!r}")
+            raise ValueError(
+                f"C must be a number above 0 (numpy.inf for no penalty), got {self.C!r}"
+            )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, index = self._ordered(y)
         (n, d), K = X.shape, len(self.classes_)
-        scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)               # Newton is steadier on features of one size
+        # Newton is steadier on features of one size
+        scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
         centre, penalty = X.mean(axis=0), np.r_[np.zeros(K - 1), 1 / (self.C * scale**2)]
         Z = (X - centre) / scale
         ends = np.eye(K - 1)
-        upper = np.column_stack([np.vstack([ends, np.zeros(K - 1)])[index], -Z * (index < K - 1)[:, None]])
-        lower = np.column_stack([np.vstack([np.zeros(K - 1), ends])[index], -Z * (index > 0)[:, None]])
+        upper = np.column_stack(
+            [np.vstack([ends, np.zeros(K - 1)])[index], -Z * (index < K - 1)[:, None]]
+        )
+        lower = np.column_stack(
+            [np.vstack([np.zeros(K - 1), ends])[index], -Z * (index > 0)[:, None]]
+        )
         share = np.cumsum(np.bincount(index, minlength=K))[:-1] / n
         at = np.r_[np.log(share / (1 - share)), np.zeros(d)]
         pieces = _ordinal_pieces(upper, lower, index, K, at)
@@ -760,10 +923,14 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
             if np.abs(move).max() < 1e-9 * max(1.0, np.abs(at).max()):
                 break
         else:
-            warnings.warn("OrdinalLogistic: Newton's method did not settle in 100 steps; without a penalty the classes may be "
-                          "separable, use a finite C", ConvergenceWarning, stacklevel=2)
-        self.coef_ = at[K - 1:] / scale
-        self.thresholds_ = at[:K - 1] + centre @ self.coef_
+            warnings.warn(
+                "OrdinalLogistic: Newton's method did not settle in 100 steps; without a penalty the classes may be "
+                "separable, use a finite C",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.coef_ = at[K - 1 :] / scale
+        self.thresholds_ = at[: K - 1] + centre @ self.coef_
         return self
 
     def predict_proba(self, X) -> NDArray:
@@ -772,9 +939,12 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         gap = self.thresholds_ - (X @ self.coef_)[:, None]
         up, down = _sigmoids(gap)
-        left = np.column_stack([np.zeros(len(X)), up, np.ones(len(X))])       # P(y <= k), and P(y > k) where that is exact
+        # P(y <= k), and P(y > k) where that is exact
+        left = np.column_stack([np.zeros(len(X)), up, np.ones(len(X))])
         right = np.column_stack([np.ones(len(X)), down, np.zeros(len(X))])
-        return np.where(left[:, 1:] < 0.5, left[:, 1:] - left[:, :-1], right[:, :-1] - right[:, 1:])
+        return np.where(
+            left[:, 1:] < 0.5, left[:, 1:] - left[:, :-1], right[:, :-1] - right[:, 1:]
+        )
 
     def predict(self, X) -> NDArray:
         """The most probable class."""
@@ -792,7 +962,8 @@ def _ordinal_pieces(upper, lower, index, K, at) -> tuple[float, NDArray, NDArray
     a = np.where(index < K - 1, upper @ at, np.inf)
     b = np.where(index > 0, lower @ at, -np.inf)
     if (a <= b).any():
-        return np.inf, np.zeros_like(at), np.eye(len(at))                     # thresholds out of order
+        # thresholds out of order
+        return np.inf, np.zeros_like(at), np.eye(len(at))
     (up_a, down_a), (up_b, down_b) = _sigmoids(a), _sigmoids(b)
     with np.errstate(over="ignore"):
         r = 1 / np.expm1(a - b)
@@ -800,7 +971,12 @@ def _ordinal_pieces(upper, lower, index, K, at) -> tuple[float, NDArray, NDArray
     s = r * (1 + r)
     g = -(upper.T @ (down_a + r)) + lower.T @ (up_b + r)
     cross = (upper.T * s) @ lower
-    H = (upper.T * (up_a * down_a + s)) @ upper + (lower.T * (up_b * down_b + s)) @ lower - cross - cross.T
+    H = (
+        (upper.T * (up_a * down_a + s)) @ upper
+        + (lower.T * (up_b * down_b + s)) @ lower
+        - cross
+        - cross.T
+    )
     return cost, g, H
 
 # %% ../../nbs/algorithms/logistic.ipynb #448e50e9
@@ -845,7 +1021,9 @@ def expected_cost_decision(proba: ArrayLike, costs: ArrayLike) -> NDArray[np.int
     """
     proba, costs = _probabilities(proba), np.asarray(costs, dtype=np.float64)
     if costs.ndim != 2 or len(costs) != proba.shape[1] or not costs.shape[1]:
-        raise ValueError(f"costs must have one row a class, shape ({proba.shape[1]}, actions), got {costs.shape}")
+        raise ValueError(
+            f"costs must have one row a class, shape ({proba.shape[1]}, actions), got {costs.shape}"
+        )
     if not np.isfinite(costs).all() or (costs < 0).any():
         raise ValueError("costs must be finite and not negative")
     return (proba @ costs).argmin(axis=1)
@@ -901,21 +1079,28 @@ def best_threshold(y: ArrayLike, p: ArrayLike, cost_fp: float, cost_fn: float) -
     """
     y, p = np.asarray(y), np.asarray(p, dtype=np.float64)
     if y.ndim != 1 or y.shape != p.shape or not len(y):
-        raise ValueError(f"y and p must be vectors of the same length, got shapes {y.shape} and {p.shape}")
+        raise ValueError(
+            f"y and p must be vectors of the same length, got shapes {y.shape} and {p.shape}"
+        )
     if not np.isin(y, (0, 1)).all() or not np.isfinite(p).all():
         raise ValueError("y must hold 0 and 1 only, and p finite numbers")
     if not (cost_fp > 0 and cost_fn > 0):
-        raise ValueError(f"costs must be above 0, got cost_fp={cost_fp!r} and cost_fn={cost_fn!r}")
+        raise ValueError(
+            f"costs must be above 0, got cost_fp={cost_fp!r} and cost_fn={cost_fn!r}"
+        )
     order = np.argsort(-p, kind="stable")
     hits, alarms = np.cumsum(y[order] == 1), np.cumsum(y[order] == 0)
-    last = np.r_[p[order][1:] != p[order][:-1], True]                         # equal scores are decided together
+    # equal scores are decided together
+    last = np.r_[p[order][1:] != p[order][:-1], True]
     cost = np.r_[cost_fn * hits[-1], (cost_fp * alarms + cost_fn * (hits[-1] - hits))[last]]
     at = np.r_[np.inf, p[order][last]]
     tied = at[np.isclose(cost, cost.min(), rtol=1e-12, atol=0)]
     return float(tied[np.abs(tied - cost_fp / (cost_fp + cost_fn)).argmin()])
 
 # %% ../../nbs/algorithms/logistic.ipynb #cbaae3ee
-def prior_correction(proba: ArrayLike, train_prior: ArrayLike, new_prior: ArrayLike) -> NDArray[np.floating]:
+def prior_correction(
+    proba: ArrayLike, train_prior: ArrayLike, new_prior: ArrayLike
+) -> NDArray[np.floating]:
     r"""Probabilities for a population in which the classes have other shares.
 
     .. math:: P'(k \mid x) \propto P(k \mid x) \, \frac{\pi'_k}{\pi_k}
@@ -954,10 +1139,18 @@ def prior_correction(proba: ArrayLike, train_prior: ArrayLike, new_prior: ArrayL
     proba = _probabilities(proba)
     shares = [np.asarray(v, dtype=np.float64) for v in (train_prior, new_prior)]
     for name, share in zip(("train_prior", "new_prior"), shares):
-        if share.shape != (proba.shape[1],) or (share < 0).any() or not np.isclose(share.sum(), 1):
-            raise ValueError(f"{name} must hold {proba.shape[1]} shares that sum to 1, got {share.tolist()}")
+        if (
+            share.shape != (proba.shape[1],)
+            or (share < 0).any()
+            or not np.isclose(share.sum(), 1)
+        ):
+            raise ValueError(
+                f"{name} must hold {proba.shape[1]} shares that sum to 1, got {share.tolist()}"
+            )
         if (bad := np.flatnonzero((share == 0) & (proba > 0).any(axis=0))).size:
-            raise ValueError(f"{name} is 0 for class {bad.tolist()}, which is predicted with a probability above 0")
+            raise ValueError(
+                f"{name} is 0 for class {bad.tolist()}, which is predicted with a probability above 0"
+            )
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.where(proba > 0, proba * (shares[1] / shares[0]), 0.0)
     return scaled / scaled.sum(axis=1, keepdims=True)

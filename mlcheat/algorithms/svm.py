@@ -64,7 +64,9 @@ def margin(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike) -> tuple[float, f
     """
     w, X, y = np.asarray(w, dtype=np.float64), np.asarray(X, dtype=np.float64), _signs(y)
     if w.ndim != 1 or X.ndim != 2 or X.shape != (len(y), len(w)):
-        raise ValueError(f"w, X and y must have shapes (d,), (n, d) and (n,), got {w.shape}, {X.shape} and {y.shape}")
+        raise ValueError(
+            f"w, X and y must have shapes (d,), (n, d) and (n,), got {w.shape}, {X.shape} and {y.shape}"
+        )
     length = np.linalg.norm(w)
     if length == 0:
         raise ValueError("w must not be 0: it gives no plane")
@@ -74,7 +76,9 @@ def margin(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike) -> tuple[float, f
 def _signs(y: ArrayLike) -> NDArray:
     y = np.asarray(y, dtype=np.float64)
     if y.ndim != 1 or not np.isin(y, (-1, 1)).all():
-        raise ValueError(f"y must be a vector of -1 and 1, got shape {y.shape} with values {np.unique(y)[:5].tolist()}")
+        raise ValueError(
+            f"y must be a vector of -1 and 1, got shape {y.shape} with values {np.unique(y)[:5].tolist()}"
+        )
     return y
 
 # %% ../../nbs/algorithms/svm.ipynb #c3a25f43
@@ -209,7 +213,9 @@ def dual_objective(alpha: ArrayLike, K: ArrayLike, y: ArrayLike) -> float:
     return float(alpha.sum() - 0.5 * s @ K @ s)
 
 
-def kkt_violation(alpha: ArrayLike, K: ArrayLike, y: ArrayLike, b: float, C: float) -> float:
+def kkt_violation(
+    alpha: ArrayLike, K: ArrayLike, y: ArrayLike, b: float, C: float
+) -> float:
     r"""By how much multipliers and intercept break the optimality conditions of the soft margin.
 
     .. math:: \alpha_i = 0 \Rightarrow y_i f_i \ge 1, \quad 0 < \alpha_i < C \Rightarrow y_i f_i = 1, \quad \alpha_i = C \Rightarrow y_i f_i \le 1
@@ -253,21 +259,38 @@ def kkt_violation(alpha: ArrayLike, K: ArrayLike, y: ArrayLike, b: float, C: flo
     """
     alpha, K, y = _dual_arguments(alpha, K, y)
     slack = y * (K @ (alpha * y) + b) - 1
-    room = np.where(alpha < C, np.maximum(-slack, 0), 0)                      # it could grow, so it must not want to
+    # it could grow, so it must not want to
+    room = np.where(alpha < C, np.maximum(-slack, 0), 0)
     held = np.where(alpha > 0, np.maximum(slack, 0), 0)
     bounds = max(0.0, -alpha.min(), (alpha - C).max())
     return float(max(room.max(), held.max(), bounds, abs(alpha @ y)))
 
 
 def _dual_arguments(alpha, K, y) -> tuple[NDArray, NDArray, NDArray]:
-    alpha, K, y = np.asarray(alpha, dtype=np.float64), np.asarray(K, dtype=np.float64), _signs(y)
+    alpha, K, y = (
+        np.asarray(alpha, dtype=np.float64),
+        np.asarray(K, dtype=np.float64),
+        _signs(y),
+    )
     if alpha.shape != y.shape or K.shape != (len(y), len(y)):
-        raise ValueError(f"alpha, K and y must have shapes (n,), (n, n) and (n,), got {alpha.shape}, {K.shape} and {y.shape}")
+        raise ValueError(
+            f"alpha, K and y must have shapes (n,), (n, n) and (n,), got {alpha.shape}, {K.shape} and {y.shape}"
+        )
     return alpha, K, y
 
 # %% ../../nbs/algorithms/svm.ipynb #040b1f01
-def _solve(row: Callable, diagonal: NDArray, target: NDArray, low: NDArray, high: NDArray, beta: NDArray, v: NDArray, tol: float,
-           max_iter: int, watch: Callable | None = None) -> tuple[NDArray, float, int, float]:
+def _solve(
+    row: Callable,
+    diagonal: NDArray,
+    target: NDArray,
+    low: NDArray,
+    high: NDArray,
+    beta: NDArray,
+    v: NDArray,
+    tol: float,
+    max_iter: int,
+    watch: Callable | None = None,
+) -> tuple[NDArray, float, int, float]:
     """Maximise target @ beta - beta @ K @ beta / 2 with bounds and a fixed sum: (beta, b, steps, gap that is left).
 
     `row(i)` gives column i of K; v is target - K @ beta on entry and is changed.
@@ -287,7 +310,8 @@ def _solve(row: Callable, diagonal: NDArray, target: NDArray, low: NDArray, high
         np.multiply(column, -2, out=work)
         work += diagonal
         work += diagonal[i]
-        np.maximum(work, 1e-12, out=work)                                     # a kernel may be flat, or no kernel at all
+        # a kernel may be flat, or no kernel at all
+        np.maximum(work, 1e-12, out=work)
         np.multiply(gap, gap, out=gap)
         gap /= work
         j = gap.argmax()
@@ -310,12 +334,15 @@ def _solve(row: Callable, diagonal: NDArray, target: NDArray, low: NDArray, high
     free = (beta > low) & (beta < high)
     if free.any():
         b = v[free].mean()
-    else:                                                                     # any value between the two does
+    # any value between the two does
+    else:
         b = ((v + cannot_grow).max() + (v + cannot_shrink).min()) / 2
     return beta, float(b), step, float(left)
 
 # %% ../../nbs/algorithms/svm.ipynb #2c3e4715
-def smo(K: ArrayLike, y: ArrayLike, C: float, *, tol: float = 1e-3, max_iter: int = -1) -> tuple[NDArray[np.floating], float, int]:
+def smo(
+    K: ArrayLike, y: ArrayLike, C: float, *, tol: float = 1e-3, max_iter: int = -1
+) -> tuple[NDArray[np.floating], float, int]:
     r"""Soft-margin multipliers by sequential minimal optimization.
 
     .. math:: s = \frac{v_i - v_j}{K_{ii} + K_{jj} - 2 K_{ij}}
@@ -367,16 +394,33 @@ def smo(K: ArrayLike, y: ArrayLike, C: float, *, tol: float = 1e-3, max_iter: in
     _positive(C=C, tol=tol)
     if len(np.unique(y)) < 2:
         raise ValueError(f"y must hold -1 and 1, got {np.unique(y).tolist()} only")
-    beta, b, steps, left = _solve(lambda i: K[i], np.diag(K).copy(), y, np.minimum(0, C * y), np.maximum(0, C * y), np.zeros(len(y)), y.copy(),
-                                  tol, max_iter)
+    beta, b, steps, left = _solve(
+        lambda i: K[i],
+        np.diag(K).copy(),
+        y,
+        np.minimum(0, C * y),
+        np.maximum(0, C * y),
+        np.zeros(len(y)),
+        y.copy(),
+        tol,
+        max_iter,
+    )
     if left > tol:
-        warnings.warn(f"smo: no convergence in max_iter={max_iter} steps: a pair violates the conditions by {left:.2e}", ConvergenceWarning, stacklevel=2)
+        warnings.warn(
+            f"smo: no convergence in max_iter={max_iter} steps: a pair violates the conditions by {left:.2e}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return beta * y, b, steps
 
 
 def _positive(**given) -> None:
     for name, value in given.items():
-        if not (isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 < value < np.inf):
+        if not (
+            isinstance(value, (int, float, np.number))
+            and not isinstance(value, bool)
+            and 0 < value < np.inf
+        ):
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
 # %% ../../nbs/algorithms/svm.ipynb #1bd676a4
@@ -424,7 +468,9 @@ def _pair(X: ArrayLike, Y: ArrayLike | None) -> tuple[NDArray, NDArray]:
     X = np.asarray(X, dtype=np.float64)
     Y = X if Y is None else np.asarray(Y, dtype=np.float64)
     if X.ndim != 2 or Y.ndim != 2 or X.shape[1] != Y.shape[1]:
-        raise ValueError(f"X and Y must have shapes (n, d) and (m, d), got {X.shape} and {Y.shape}")
+        raise ValueError(
+            f"X and Y must have shapes (n, d) and (m, d), got {X.shape} and {Y.shape}"
+        )
     return X, Y
 
 # %% ../../nbs/algorithms/svm.ipynb #885f62cd
@@ -468,7 +514,13 @@ def linear_kernel(X: ArrayLike, Y: ArrayLike | None = None) -> NDArray[np.floati
     return X @ Y.T
 
 
-def polynomial_kernel(X: ArrayLike, Y: ArrayLike | None = None, degree: float = 3, gamma: float | None = None, coef0: float = 1) -> NDArray[np.floating]:
+def polynomial_kernel(
+    X: ArrayLike,
+    Y: ArrayLike | None = None,
+    degree: float = 3,
+    gamma: float | None = None,
+    coef0: float = 1,
+) -> NDArray[np.floating]:
     r"""Powers of inner products: products of up to `degree` features.
 
     .. math:: k(x, x') = (\gamma x^\top x' + c_0)^p
@@ -518,7 +570,9 @@ def polynomial_kernel(X: ArrayLike, Y: ArrayLike | None = None, degree: float = 
     return (gamma * (X @ Y.T) + coef0) ** degree
 
 
-def rbf_kernel(X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = None) -> NDArray[np.floating]:
+def rbf_kernel(
+    X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = None
+) -> NDArray[np.floating]:
     r"""Likeness that falls with the squared distance.
 
     .. math:: k(x, x') = e^{-\gamma \lVert x - x' \rVert^2}
@@ -560,7 +614,8 @@ def rbf_kernel(X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = N
     X, Y = _pair(X, Y)
     gamma = 1 / X.shape[1] if gamma is None else gamma
     _positive(gamma=gamma)
-    centre = Y.mean(axis=0) if len(Y) else 0.0                                # fewer digits are lost near the origin
+    # fewer digits are lost near the origin
+    centre = Y.mean(axis=0) if len(Y) else 0.0
     X, Y = X - centre, Y - centre
     squared = X @ (-2 * Y.T)
     squared += np.einsum("ij,ij->i", X, X)[:, None]
@@ -572,7 +627,9 @@ def rbf_kernel(X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = N
     return np.exp(squared, out=squared)
 
 
-def sigmoid_kernel(X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = None, coef0: float = 1) -> NDArray[np.floating]:
+def sigmoid_kernel(
+    X: ArrayLike, Y: ArrayLike | None = None, gamma: float | None = None, coef0: float = 1
+) -> NDArray[np.floating]:
     r"""Hyperbolic tangents of inner products: used like a kernel, and seldom one.
 
     .. math:: k(x, x') = \tanh(\gamma x^\top x' + c_0)
@@ -669,12 +726,18 @@ class _KernelMachine(BaseEstimator):
 
     def _check_kernel(self) -> None:
         if not (callable(self.kernel) or self.kernel in _KERNELS):
-            raise ValueError(f"kernel must be one of {', '.join(_KERNELS)} or a function, got {self.kernel!r}")
+            raise ValueError(
+                f"kernel must be one of {', '.join(_KERNELS)} or a function, got {self.kernel!r}"
+            )
         if not (isinstance(self.degree, (int, np.integer)) and self.degree >= 0):
-            raise ValueError(f"degree must be a whole number, 0 or more, got {self.degree!r}")
+            raise ValueError(
+                f"degree must be a whole number, 0 or more, got {self.degree!r}"
+            )
         if isinstance(self.gamma, str):
             if self.gamma not in ("scale", "auto"):
-                raise ValueError(f"gamma must be 'scale', 'auto' or a number above 0, got {self.gamma!r}")
+                raise ValueError(
+                    f"gamma must be 'scale', 'auto' or a number above 0, got {self.gamma!r}"
+                )
         else:
             _positive(gamma=self.gamma)
         _positive(tol=self.tol, cache_size=self.cache_size)
@@ -683,20 +746,34 @@ class _KernelMachine(BaseEstimator):
         """Take the rows: the value of gamma, and a check of a matrix that is given."""
         if self.kernel == "precomputed":
             if X.shape[0] != X.shape[1]:
-                raise ValueError(f"Precomputed matrix must be a square matrix, the kernel of every row with every row. Input is a {X.shape[0]}x{X.shape[1]} matrix.")
+                raise ValueError(
+                    f"Precomputed matrix must be a square matrix, the kernel of every row with every row. Input is a {X.shape[0]}x{X.shape[1]} matrix."
+                )
             if not np.allclose(X, X.T):
                 raise ValueError("a precomputed kernel must be symmetric")
             if len(X) <= 2000 and not is_positive_semidefinite(X, 1e-6):
-                warnings.warn("the precomputed matrix is not positive semi-definite: no kernel; what is found may be no optimum", UserWarning, stacklevel=3)
+                warnings.warn(
+                    "the precomputed matrix is not positive semi-definite: no kernel; what is found may be no optimum",
+                    UserWarning,
+                    stacklevel=3,
+                )
         spread = X.var()
-        self._gamma = {"scale": 1 / (X.shape[1] * spread) if spread > 0 else 1.0, "auto": 1 / X.shape[1]}[self.gamma] \
-            if isinstance(self.gamma, str) else float(self.gamma)
+        self._gamma = (
+            {
+                "scale": 1 / (X.shape[1] * spread) if spread > 0 else 1.0,
+                "auto": 1 / X.shape[1],
+            }[self.gamma]
+            if isinstance(self.gamma, str)
+            else float(self.gamma)
+        )
 
     def _kernel(self, X: NDArray, Y: NDArray) -> NDArray:
         if callable(self.kernel):
             K = np.asarray(self.kernel(X, Y), dtype=np.float64)
             if K.shape != (len(X), len(Y)):
-                raise ValueError(f"the kernel function must give shape ({len(X)}, {len(Y)}), got {K.shape}")
+                raise ValueError(
+                    f"the kernel function must give shape ({len(X)}, {len(Y)}), got {K.shape}"
+                )
             return K
         if self.kernel == "rbf":
             return rbf_kernel(X, Y, self._gamma)
@@ -719,32 +796,49 @@ class _KernelMachine(BaseEstimator):
         if n * n * 8 <= self.cache_size * 2**20:
             K = self._kernel(Z, Z)
             return K.__getitem__, K.diagonal().copy()
-        diagonal = np.concatenate([np.diag(self._kernel(Z[i:i + 200], Z[i:i + 200])) for i in range(0, n, 200)])
+        diagonal = np.concatenate(
+            [
+                np.diag(self._kernel(Z[i : i + 200], Z[i : i + 200]))
+                for i in range(0, n, 200)
+            ]
+        )
         room, held = max(2, int(self.cache_size * 2**20 / (8 * n))), {}
 
         def row(i):
             if (found := held.pop(i, None)) is None:
                 if len(held) >= room:
-                    del held[next(iter(held))]                                # the one not asked for longest
-                found = self._kernel(Z[i:i + 1], Z)[0]
+                    # the one not asked for longest
+                    del held[next(iter(held))]
+                found = self._kernel(Z[i : i + 1], Z)[0]
             held[i] = found
             return found
+
         return row, diagonal
 
     def _tell(self, left: float) -> None:
         if left > self.tol:
-            warnings.warn(f"{type(self).__name__}: no convergence in max_iter={self.max_iter} steps: a pair violates the conditions by {left:.2e}, "
-                          f"above tol={self.tol:g}; scale the features, or raise max_iter", ConvergenceWarning, stacklevel=4)
+            warnings.warn(
+                f"{type(self).__name__}: no convergence in max_iter={self.max_iter} steps: a pair violates the conditions by {left:.2e}, "
+                f"above tol={self.tol:g}; scale the features, or raise max_iter",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
 
     def _against(self, X) -> NDArray:
         """Kernel of new rows with the support vectors, shape (m, n_sv)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return X[:, self.support_] if self.kernel == "precomputed" else self._kernel(X, self.support_vectors_)
+        return (
+            X[:, self.support_]
+            if self.kernel == "precomputed"
+            else self._kernel(X, self.support_vectors_)
+        )
 
     def _keep(self, X: NDArray, support: NDArray) -> None:
         self.support_ = support.astype(np.int32)
-        self.support_vectors_ = np.empty((0, 0)) if self.kernel == "precomputed" else X[support]
+        self.support_vectors_ = (
+            np.empty((0, 0)) if self.kernel == "precomputed" else X[support]
+        )
         self.shape_fit_ = X.shape
 
     @property
@@ -844,8 +938,22 @@ class SVC(ClassifierMixin, _KernelMachine):
     ['same', 'different']
     """
 
-    def __init__(self, *, C=1.0, kernel="rbf", degree=3, gamma="scale", coef0=0.0, shrinking=True, tol=1e-3, cache_size=200, class_weight=None,
-                 max_iter=-1, decision_function_shape="ovr", random_state=None):
+    def __init__(
+        self,
+        *,
+        C=1.0,
+        kernel="rbf",
+        degree=3,
+        gamma="scale",
+        coef0=0.0,
+        shrinking=True,
+        tol=1e-3,
+        cache_size=200,
+        class_weight=None,
+        max_iter=-1,
+        decision_function_shape="ovr",
+        random_state=None,
+    ):
         self.C = C
         self.kernel = kernel
         self.degree = degree
@@ -864,12 +972,18 @@ class SVC(ClassifierMixin, _KernelMachine):
         factor = np.ones(k)
         if isinstance(self.class_weight, dict):
             if unknown := [c for c in self.class_weight if c not in self.classes_]:
-                raise ValueError(f"class_weight names {unknown}, the classes are {self.classes_.tolist()}")
-            factor = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
+                raise ValueError(
+                    f"class_weight names {unknown}, the classes are {self.classes_.tolist()}"
+                )
+            factor = np.array(
+                [self.class_weight.get(c, 1.0) for c in self.classes_.tolist()]
+            )
         elif self.class_weight == "balanced":
             factor = weight.sum() / (k * np.bincount(index, weight, minlength=k))
         elif self.class_weight is not None:
-            raise ValueError(f"class_weight must be None, 'balanced' or a dict, got {self.class_weight!r}")
+            raise ValueError(
+                f"class_weight must be None, 'balanced' or a dict, got {self.class_weight!r}"
+            )
         return self.C * factor[index] * weight
 
     def fit(self, X, y, sample_weight=None) -> "SVC":
@@ -877,27 +991,43 @@ class SVC(ClassifierMixin, _KernelMachine):
         _positive(C=self.C)
         self._check_kernel()
         if self.decision_function_shape not in ("ovr", "ovo"):
-            raise ValueError(f"decision_function_shape must be 'ovr' or 'ovo', got {self.decision_function_shape!r}")
+            raise ValueError(
+                f"decision_function_shape must be 'ovr' or 'ovo', got {self.decision_function_shape!r}"
+            )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self._start(X)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         kept = np.flatnonzero(weight > 0)
         self.classes_, index = np.unique(y, return_inverse=True)
-        if len(np.unique(index[kept])) < 2 or len(np.unique(index[kept])) < len(self.classes_):
-            raise ValueError(f"y must hold at least two classes, each with a weight above 0, got {np.unique(y[kept]).tolist()}: one class only, "
-                             f"or a class left out")
+        if len(np.unique(index[kept])) < 2 or len(np.unique(index[kept])) < len(
+            self.classes_
+        ):
+            raise ValueError(
+                f"y must hold at least two classes, each with a weight above 0, got {np.unique(y[kept]).tolist()}: one class only, "
+                f"or a class left out"
+            )
         prices = self._prices(index, weight)
         k = len(self.classes_)
-        found, self.intercept_, steps = np.zeros((k, len(X), k)), [], []      # found[i, :, j]: multipliers of the machine i against j
+        # found[i, :, j]: multipliers of the machine i against j
+        found, self.intercept_, steps = np.zeros((k, len(X), k)), [], []
         for i in range(k):
             for j in range(i + 1, k):
                 where = kept[(index[kept] == i) | (index[kept] == j)]
                 sign = np.where(index[where] == i, 1.0, -1.0)
                 row, diagonal = self._rows_of(X, where)
                 bound = sign * prices[where]
-                beta, b, step, left = _solve(row, diagonal, sign, np.minimum(0, bound), np.maximum(0, bound), np.zeros(len(where)), sign.copy(),
-                                             self.tol, self.max_iter)
+                beta, b, step, left = _solve(
+                    row,
+                    diagonal,
+                    sign,
+                    np.minimum(0, bound),
+                    np.maximum(0, bound),
+                    np.zeros(len(where)),
+                    sign.copy(),
+                    self.tol,
+                    self.max_iter,
+                )
                 self._tell(left)
                 found[i, where, j] = beta
                 self.intercept_.append(b)
@@ -911,9 +1041,14 @@ class SVC(ClassifierMixin, _KernelMachine):
             c = index[r]
             for other in range(k):
                 if other != c:
-                    self.dual_coef_[other - (other > c), column] = found[min(c, other), r, max(c, other)]
-        self.intercept_, self.n_iter_ = np.array(self.intercept_), np.array(steps, dtype=np.int32)
-        if k == 2:                                                            # a positive score means the second class
+                    self.dual_coef_[other - (other > c), column] = found[
+                        min(c, other), r, max(c, other)
+                    ]
+        self.intercept_, self.n_iter_ = np.array(self.intercept_), np.array(
+            steps, dtype=np.int32
+        )
+        # a positive score means the second class
+        if k == 2:
             self.dual_coef_, self.intercept_ = -self.dual_coef_, -self.intercept_
         return self
 
@@ -921,21 +1056,29 @@ class SVC(ClassifierMixin, _KernelMachine):
         k, ends = len(self.classes_), np.r_[0, np.cumsum(self.n_support_)]
         for i in range(k):
             for j in range(i + 1, k):
-                yield i, j, (slice(ends[i], ends[i + 1]), j - 1), (slice(ends[j], ends[j + 1]), i)
+                yield i, j, (slice(ends[i], ends[i + 1]), j - 1), (
+                    slice(ends[j], ends[j + 1]),
+                    i,
+                )
 
     def _scores(self, X) -> NDArray:
         """One column a pair (i, j), positive for class i; for two classes one column, positive for the second."""
         K = self._against(X)
         if len(self.classes_) == 2:
             return K @ self.dual_coef_.T + self.intercept_
-        scores = [K[:, a] @ self.dual_coef_[r, a] + K[:, b] @ self.dual_coef_[s, b] for _, _, (a, r), (b, s) in self._pairs()]
+        scores = [
+            K[:, a] @ self.dual_coef_[r, a] + K[:, b] @ self.dual_coef_[s, b]
+            for _, _, (a, r), (b, s) in self._pairs()
+        ]
         return np.column_stack(scores) + self.intercept_
 
     def _weights_in_features(self) -> NDArray:
         if len(self.classes_) == 2:
             return self.dual_coef_ @ self.support_vectors_
         V, D = self.support_vectors_, self.dual_coef_
-        return np.array([D[r, a] @ V[a] + D[s, b] @ V[b] for _, _, (a, r), (b, s) in self._pairs()])
+        return np.array(
+            [D[r, a] @ V[a] + D[s, b] @ V[b] for _, _, (a, r), (b, s) in self._pairs()]
+        )
 
     def decision_function(self, X) -> NDArray:
         """Scores: (n,) for two classes, else (n, n_classes) for 'ovr' and (n, n_pairs) for 'ovo'."""
@@ -960,7 +1103,11 @@ class SVC(ClassifierMixin, _KernelMachine):
     def predict(self, X) -> NDArray:
         """The class with the most votes among the pairs; of equal ones the first."""
         scores = self._scores(X)
-        best = (scores[:, 0] > 0).astype(int) if len(self.classes_) == 2 else self._count(scores).argmax(axis=1)
+        best = (
+            (scores[:, 0] > 0).astype(int)
+            if len(self.classes_) == 2
+            else self._count(scores).argmax(axis=1)
+        )
         return self.classes_[best]
 
 # %% ../../nbs/algorithms/svm.ipynb #011e6c95
@@ -1007,18 +1154,42 @@ def plot_margin(model: SVC, X: ArrayLike, y: ArrayLike, ax=None):
     True
     """
     import matplotlib.pyplot as plt
+
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
     if X.ndim != 2 or X.shape[1] != 2:
         raise ValueError(f"X must have shape (n, 2) to be drawn, got {X.shape}")
     ax = plt.gca() if ax is None else ax
     for label, color, marker in zip(np.unique(y), ("#D55E00", "#0072B2"), "so"):
-        ax.scatter(*X[y == label].T, s=18, color=color, marker=marker, edgecolor="white", linewidth=0.4, zorder=3)
+        ax.scatter(
+            *X[y == label].T,
+            s=18,
+            color=color,
+            marker=marker,
+            edgecolor="white",
+            linewidth=0.4,
+            zorder=3,
+        )
     low, high = X.min(axis=0), X.max(axis=0)
     pad = 0.15 * (high - low) + 1e-9
     gx, gy = np.meshgrid(*(np.linspace(a, b, 150) for a, b in zip(low - pad, high + pad)))
     f = model.decision_function(np.column_stack([gx.ravel(), gy.ravel()])).reshape(gx.shape)
-    ax.contour(gx, gy, f, levels=[-1, 0, 1], colors="black", linestyles=["--", "-", "--"], linewidths=[0.9, 1.5, 0.9])
-    ax.scatter(*X[model.support_].T, s=70, facecolor="none", edgecolor="black", linewidth=0.9, zorder=4)
+    ax.contour(
+        gx,
+        gy,
+        f,
+        levels=[-1, 0, 1],
+        colors="black",
+        linestyles=["--", "-", "--"],
+        linewidths=[0.9, 1.5, 0.9],
+    )
+    ax.scatter(
+        *X[model.support_].T,
+        s=70,
+        facecolor="none",
+        edgecolor="black",
+        linewidth=0.9,
+        zorder=4,
+    )
     return ax
 
 # %% ../../nbs/algorithms/svm.ipynb #52904d28
@@ -1063,7 +1234,9 @@ def platt_scaling(f: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """
     y, f = _signs(y), np.asarray(f, dtype=np.float64)
     if f.shape != y.shape or not np.isfinite(f).all():
-        raise ValueError(f"f must hold one finite score a label, shape {y.shape}, got shape {f.shape}")
+        raise ValueError(
+            f"f must hold one finite score a label, shape {y.shape}, got shape {f.shape}"
+        )
     positive, negative = int((y == 1).sum()), int((y == -1).sum())
     if not positive or not negative:
         raise ValueError("y must hold both -1 and 1, got one class only")
@@ -1073,9 +1246,12 @@ def platt_scaling(f: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     cost = lambda t: np.sum(np.logaddexp(0, A @ t) - (1 - target) * (A @ t))  # noqa: E731
     t = np.array([0.0, np.log((negative + 1) / (positive + 1))])
     for _ in range(100):
-        q = np.exp(-np.logaddexp(0, -(A @ t)))                                # probability of -1
+        # probability of -1
+        q = np.exp(-np.logaddexp(0, -(A @ t)))
         g = A.T @ (q - (1 - target))
-        move = np.linalg.lstsq((A.T * (q * (1 - q))) @ A + 1e-12 * np.eye(2), g, rcond=None)[0]
+        move = np.linalg.lstsq(
+            (A.T * (q * (1 - q))) @ A + 1e-12 * np.eye(2), g, rcond=None
+        )[0]
         size, now = 1.0, cost(t)
         while cost(t - size * move) > now - 1e-4 * size * (g @ move) and size > 1e-10:
             size /= 2
@@ -1085,7 +1261,9 @@ def platt_scaling(f: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     return float(t[0] / scale), float(t[1])
 
 # %% ../../nbs/algorithms/svm.ipynb #6eb04246
-def pegasos(X: ArrayLike, y: ArrayLike, lam: float, *, n_iter: int, random_state=None) -> NDArray[np.floating]:
+def pegasos(
+    X: ArrayLike, y: ArrayLike, lam: float, *, n_iter: int, random_state=None
+) -> NDArray[np.floating]:
     r"""Linear machine without intercept by stochastic subgradient steps.
 
     .. math:: w \leftarrow (1 - \tfrac1t) w + \tfrac{1}{\lambda t} \, y_i x_i \, [y_i w^\top x_i < 1]
@@ -1130,7 +1308,9 @@ def pegasos(X: ArrayLike, y: ArrayLike, lam: float, *, n_iter: int, random_state
     """
     X, y = np.asarray(X, dtype=np.float64), _signs(y)
     if X.ndim != 2 or len(X) != len(y):
-        raise ValueError(f"X and y must have shapes (n, d) and (n,), got {X.shape} and {y.shape}")
+        raise ValueError(
+            f"X and y must have shapes (n, d) and (n,), got {X.shape} and {y.shape}"
+        )
     _positive(lam=lam)
     if n_iter < 1:
         raise ValueError(f"n_iter must be at least 1, got {n_iter!r}")
@@ -1208,8 +1388,19 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
     [0, 1]
     """
 
-    def __init__(self, penalty="l2", loss="squared_hinge", *, C=1.0, tol=1e-4, max_iter=1000, fit_intercept=True, intercept_scaling=1.0,
-                 class_weight=None, random_state=None):
+    def __init__(
+        self,
+        penalty="l2",
+        loss="squared_hinge",
+        *,
+        C=1.0,
+        tol=1e-4,
+        max_iter=1000,
+        fit_intercept=True,
+        intercept_scaling=1.0,
+        class_weight=None,
+        random_state=None,
+    ):
         self.penalty = penalty
         self.loss = loss
         self.C = C
@@ -1226,31 +1417,54 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
             raise ValueError(f"penalty must be 'l2', got {self.penalty!r}")
         if self.loss not in ("hinge", "squared_hinge"):
             raise ValueError(f"loss must be 'hinge' or 'squared_hinge', got {self.loss!r}")
-        _positive(C=self.C, tol=self.tol, max_iter=self.max_iter, intercept_scaling=self.intercept_scaling)
+        _positive(
+            C=self.C,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            intercept_scaling=self.intercept_scaling,
+        )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold at least two classes, got one class only: {self.classes_.tolist()}")
-        prices = SVC._prices(self, index, _check_sample_weight(sample_weight, X, dtype=np.float64))
-        A = np.column_stack([X, np.full(len(X), float(self.intercept_scaling))]) if self.fit_intercept else X
+            raise ValueError(
+                f"y must hold at least two classes, got one class only: {self.classes_.tolist()}"
+            )
+        prices = SVC._prices(
+            self, index, _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
+        A = (
+            np.column_stack([X, np.full(len(X), float(self.intercept_scaling))])
+            if self.fit_intercept
+            else X
+        )
         solve = _newton_squared_hinge if self.loss == "squared_hinge" else self._by_dual
         W, steps = [], []
         for c in [1] if len(self.classes_) == 2 else range(len(self.classes_)):
-            w, step, left = solve(A, np.where(index == c, 1.0, -1.0), prices, self.tol, self.max_iter)
+            w, step, left = solve(
+                A, np.where(index == c, 1.0, -1.0), prices, self.tol, self.max_iter
+            )
             if left > self.tol:
-                warnings.warn(f"LinearSVC: no convergence in max_iter={self.max_iter} steps: {left:.2e} is left, above tol={self.tol:g}; scale the "
-                              "features, or raise max_iter", ConvergenceWarning, stacklevel=2)
+                warnings.warn(
+                    f"LinearSVC: no convergence in max_iter={self.max_iter} steps: {left:.2e} is left, above tol={self.tol:g}; scale the "
+                    "features, or raise max_iter",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
             W.append(w)
             steps.append(step)
         W = np.array(W)
-        self.coef_ = W[:, :X.shape[1]].copy()
-        self.intercept_ = self.intercept_scaling * W[:, -1] if self.fit_intercept else np.zeros(len(W))
+        self.coef_ = W[:, : X.shape[1]].copy()
+        self.intercept_ = (
+            self.intercept_scaling * W[:, -1] if self.fit_intercept else np.zeros(len(W))
+        )
         self.n_iter_ = max(steps)
         return self
 
     def _by_dual(self, A, y, prices, tol, max_iter):
-        return _dual_descent(A, y, prices, tol, max_iter, check_random_state(self.random_state))
+        return _dual_descent(
+            A, y, prices, tol, max_iter, check_random_state(self.random_state)
+        )
 
     def decision_function(self, X) -> NDArray:
         """Scores, (n,) for two classes, else (n, n_classes)."""
@@ -1262,7 +1476,9 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
     def predict(self, X) -> NDArray:
         """The class with the highest score."""
         scores = self.decision_function(X)
-        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+        return self.classes_[
+            (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        ]
 
 
 def _newton_squared_hinge(A, y, prices, tol, max_iter) -> tuple[NDArray, int, float]:
@@ -1281,7 +1497,10 @@ def _newton_squared_hinge(A, y, prices, tol, max_iter) -> tuple[NDArray, int, fl
         H[np.diag_indices_from(H)] += 1
         move = np.linalg.solve(H, g)
         move_f, size, now = A @ move, 1.0, cost(w, f)
-        while cost(w - size * move, f - size * move_f) > now - 1e-4 * size * (g @ move) and size > 1e-12:
+        while (
+            cost(w - size * move, f - size * move_f) > now - 1e-4 * size * (g @ move)
+            and size > 1e-12
+        ):
             size /= 2
         w, f = w - size * move, f - size * move_f
     return w, step, left
@@ -1294,7 +1513,11 @@ def _dual_descent(A, y, prices, tol, max_iter, rng) -> tuple[NDArray, int, float
         largest, smallest = -np.inf, np.inf
         for i in rng.permutation(len(A)):
             g = y[i] * (A[i] @ w) - 1
-            bent = min(g, 0.0) if alpha[i] == 0 else max(g, 0.0) if alpha[i] == prices[i] else g
+            bent = (
+                min(g, 0.0)
+                if alpha[i] == 0
+                else max(g, 0.0) if alpha[i] == prices[i] else g
+            )
             largest, smallest = max(largest, bent), min(smallest, bent)
             if bent != 0 and squared[i] > 0:
                 new = min(max(alpha[i] - g / squared[i], 0.0), prices[i])
@@ -1362,7 +1585,20 @@ class SVR(RegressorMixin, _KernelMachine):
     [1.0]
     """
 
-    def __init__(self, *, kernel="rbf", degree=3, gamma="scale", coef0=0.0, tol=1e-3, C=1.0, epsilon=0.1, shrinking=True, cache_size=200, max_iter=-1):
+    def __init__(
+        self,
+        *,
+        kernel="rbf",
+        degree=3,
+        gamma="scale",
+        coef0=0.0,
+        tol=1e-3,
+        C=1.0,
+        epsilon=0.1,
+        shrinking=True,
+        cache_size=200,
+        max_iter=-1,
+    ):
         self.kernel = kernel
         self.degree = degree
         self.gamma = gamma
@@ -1386,16 +1622,29 @@ class SVR(RegressorMixin, _KernelMachine):
         n = len(X)
         price = self.C * _check_sample_weight(sample_weight, X, dtype=np.float64)
         row, diagonal = self._rows_of(X, np.arange(n))
-        twice = lambda i: np.tile(row(i % n), 2)                              # noqa: E731
+        twice = lambda i: np.tile(row(i % n), 2)  # noqa: E731
         start = np.r_[y - self.epsilon, y + self.epsilon]
         none = np.zeros(n)
-        beta, b, self.n_iter_, left = _solve(twice, np.tile(diagonal, 2), start, np.r_[none, -price], np.r_[price, none], np.zeros(2 * n), start.copy(),
-                                             self.tol, self.max_iter)
+        beta, b, self.n_iter_, left = _solve(
+            twice,
+            np.tile(diagonal, 2),
+            start,
+            np.r_[none, -price],
+            np.r_[price, none],
+            np.zeros(2 * n),
+            start.copy(),
+            self.tol,
+            self.max_iter,
+        )
         self._tell(left)
         beta = beta[:n] + beta[n:]
         support = np.flatnonzero(beta)
         self._keep(X, support)
-        self.dual_coef_, self.intercept_, self.n_support_ = beta[None, support], np.array([b]), np.array([len(support)], dtype=np.int32)
+        self.dual_coef_, self.intercept_, self.n_support_ = (
+            beta[None, support],
+            np.array([b]),
+            np.array([len(support)], dtype=np.int32),
+        )
         return self
 
     def predict(self, X) -> NDArray:
@@ -1460,7 +1709,19 @@ class OneClassSVM(OutlierMixin, _KernelMachine):
     [1, -1]
     """
 
-    def __init__(self, *, kernel="rbf", degree=3, gamma="scale", coef0=0.0, tol=1e-3, nu=0.5, shrinking=True, cache_size=200, max_iter=-1):
+    def __init__(
+        self,
+        *,
+        kernel="rbf",
+        degree=3,
+        gamma="scale",
+        coef0=0.0,
+        tol=1e-3,
+        nu=0.5,
+        shrinking=True,
+        cache_size=200,
+        max_iter=-1,
+    ):
         self.kernel = kernel
         self.degree = degree
         self.gamma = gamma
@@ -1483,11 +1744,17 @@ class OneClassSVM(OutlierMixin, _KernelMachine):
         row, diagonal = self._rows_of(X, np.arange(n))
         beta = np.clip(self.nu * bound.sum() - np.r_[0, np.cumsum(bound)[:-1]], 0, bound)
         v = -sum((beta[i] * row(i) for i in np.flatnonzero(beta)), np.zeros(n))
-        beta, b, self.n_iter_, left = _solve(row, diagonal, np.zeros(n), np.zeros(n), bound, beta, v, self.tol, self.max_iter)
+        beta, b, self.n_iter_, left = _solve(
+            row, diagonal, np.zeros(n), np.zeros(n), bound, beta, v, self.tol, self.max_iter
+        )
         self._tell(left)
         support = np.flatnonzero(beta)
         self._keep(X, support)
-        self.dual_coef_, self.intercept_, self.n_support_ = beta[None, support], np.array([b]), np.array([len(support)], dtype=np.int32)
+        self.dual_coef_, self.intercept_, self.n_support_ = (
+            beta[None, support],
+            np.array([b]),
+            np.array([len(support)], dtype=np.int32),
+        )
         self.offset_ = -self.intercept_
         return self
 
