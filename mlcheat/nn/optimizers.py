@@ -483,7 +483,7 @@ class Optimizer:
     ) -> None:
         """One parameter array, block by block."""
         w, g = p.reshape(-1), g.reshape(-1)
-        flat = {name: array.reshape(-1) for name, array in s.items()}
+        flat = s if p.ndim == 1 else {name: array.reshape(-1) for name, array in s.items()}
         size = min(_BLOCK, w.size)
         if self._scratch.dtype != w.dtype or self._scratch.shape[1] < size:
             self._scratch = np.empty((3, size), w.dtype)
@@ -498,15 +498,8 @@ class Optimizer:
                 gi = np.clip(gi, -self.clipvalue, self.clipvalue, out=c[:n])
             if self.weight_decay:
                 wi *= 1 - rate * self.weight_decay
-            self._update(
-                wi,
-                gi,
-                {name: array[cut] for name, array in flat.items()},
-                rate,
-                t,
-                a[:n],
-                b[:n],
-            )
+            state = flat if n == w.size else {name: array[cut] for name, array in flat.items()}
+            self._update(wi, gi, state, rate, t, a[:n], b[:n])
         if not p.flags.c_contiguous:  # then w is a copy
             p[...] = w.reshape(p.shape)
 
