@@ -72,11 +72,11 @@ from .losses import CosineSimilarity as CosineSimilarity
 from .losses import dice as dice
 from .losses import Dice as Dice
 from .losses import dice_prime as dice_prime
-from .losses import Hinge as Hinge
 from .losses import hinge as hinge
+from .losses import Hinge as Hinge
 from .losses import hinge_prime as hinge_prime
-from .losses import huber as huber
 from .losses import Huber as Huber
+from .losses import huber as huber
 from .losses import huber_prime as huber_prime
 from .losses import js_divergence as js_divergence
 from .losses import js_divergence_prime as js_divergence_prime
