@@ -47,6 +47,9 @@ test-package:           ## the package without TensorFlow on PYTHON, with the ve
 	cd _build && package/bin/python -m pytest -q -p no:cacheprovider -c /dev/null --doctest-modules \
 	  --doctest-ignore-import-errors -o doctest_optionflags=NORMALIZE_WHITESPACE -k 'not keras_bridge' --pyargs mlcheat
 
+test: check             ## prove everything
+	$(BIN)/python -m pytest -n $(JOBS)
+
 run: $(STAMP)           ## execute notebooks and store their outputs; NB=nbs/... for one
 	$(BIN)/python -m tools.export $(NB)
 	$(BIN)/python -m tools.run_nbs $(NB)

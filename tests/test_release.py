@@ -80,3 +80,12 @@ def test_a_wheel_is_built_from_the_sdist(sdist, tmp_path):
 
 def test_pyproject_names_the_builder():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["build-backend"] == "setuptools.build_meta"
+
+
+def test_the_makefile_has_what_the_readme_names():
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([\w-]+):", text, flags=re.M))
+    named = set(re.findall(r"^make ([a-z][\w-]*)", (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text(), re.M))
+    assert named | {"book", "test", "check", "run", "edit", "export", "bench", "cards", "book-zip", "clean"} <= targets
+    phony = set(re.search(r"^\.PHONY: (.*)", text, re.M)[1].split())
+    assert phony == targets - {"$(STAMP)"}

@@ -34,7 +34,7 @@ ALLOWED = {
     "algorithms": {"math", *_BASE},
     "algorithms.logistic": {"math", "basics.logistic_regression", *_BASE},
     "algorithms.regression": {"math", "basics.linear_regression", *_BASE},
-    "algorithms.policy_gradient": {"math", "algorithms.reinforcement_learning", "algorithms.bandits"},
+    "algorithms.policy_gradient": {"nn.optimizers", "algorithms.reinforcement_learning"},
     "algorithms.ensembles": {"math", "algorithms.decision_trees", *_BASE},
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),
     "nn.losses": {"nn.activations"},

@@ -200,3 +200,14 @@ from .tabular import sarsa as sarsa
 from .tabular import TabularVectorEnv as TabularVectorEnv
 from .tabular import td_prediction as td_prediction
 from .tabular import td_update as td_update
+from .policy_gradient import behaviour_cloning as behaviour_cloning
+from .policy_gradient import ClonedPolicy as ClonedPolicy
+from .policy_gradient import collect as collect
+from .policy_gradient import dagger as dagger
+from .policy_gradient import DaggerResult as DaggerResult
+from .policy_gradient import reinforce as reinforce
+from .policy_gradient import reinforce_gradient as reinforce_gradient
+from .policy_gradient import ReinforceResult as ReinforceResult
+from .policy_gradient import rollout as rollout
+from .policy_gradient import Rollout as Rollout
+from .policy_gradient import SoftmaxPolicy as SoftmaxPolicy

@@ -84,3 +84,9 @@ from .gan import optimal_discriminator as optimal_discriminator
 from .gan import sample as sample
 from .gan import to_tanh_range as to_tanh_range
 from .gan import value_at_optimum as value_at_optimum
+from .dqn import BairdStar as BairdStar
+from .dqn import DQN as DQN
+from .dqn import dqn_targets as dqn_targets
+from .dqn import q_network as q_network
+from .dqn import ReplayBuffer as ReplayBuffer
+from .dqn import semi_gradient_sweeps as semi_gradient_sweeps
