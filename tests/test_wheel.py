@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
+RL = [f"mlcheat.algorithms.{name}" for name in ("reinforcement_learning", "bandits", "tabular", "policy_gradient")]
 CORE = {"numpy", "scipy", "scikit-learn", "matplotlib", "joblib", "tqdm", "pooch", "lazy_loader"}
 
 
@@ -91,12 +92,18 @@ def test_cards_and_exercises_work(python, tmp_path):
 
 
 def test_doctests_pass(python, tmp_path):
-    # Those left out need TensorFlow, which is not there; the suite runs their doctests beside it.
+    # Those left out need TensorFlow or Gymnasium, which are not there; the suite runs their doctests beside them.
     code = ("import doctest, importlib, pkgutil, sys, mlcheat\n"
-            "skip = ('mlcheat.architectures', 'mlcheat.nn.keras_bridge')\n"
+            f"skip = ('mlcheat.architectures', 'mlcheat.nn.keras_bridge', {', '.join(map(repr, RL))})\n"
             "names = [m.name for m in pkgutil.walk_packages(mlcheat.__path__, 'mlcheat.') if not m.name.startswith(skip)]\n"
             "results = [doctest.testmod(importlib.import_module(n), optionflags=doctest.NORMALIZE_WHITESPACE) for n in ['mlcheat', *names]]\n"
             "print(sum(r.attempted for r in results)); sys.exit(sum(r.failed for r in results))")
     done = run(python, code, tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert int(done.stdout.split()[-1]) > 20
+
+
+@pytest.mark.parametrize("module, extra", [*((m, "rl") for m in RL), ("mlcheat.architectures.mlp", "tf")])
+def test_a_missing_extra_is_named(python, tmp_path, module, extra):
+    done = run(python, f"import {module}", tmp_path)
+    assert done.returncode == 1 and f"mlcheat[{extra}]" in done.stderr.splitlines()[-1], done.stderr[-500:]

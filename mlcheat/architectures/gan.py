@@ -125,7 +125,7 @@ def value_at_optimum(
     Notes
     -----
     Use when you ask what the generator would minimise against a perfect opponent.
-    Avoid for samples: there the value needs a trained discriminator.
+    Avoid when you have samples only: there the value needs a trained discriminator.
 
     References
     ----------
@@ -171,7 +171,7 @@ def js_divergence(
     Notes
     -----
     Use when two distributions may lie apart: it stays finite, and is symmetric.
-    Avoid as a training signal for distributions apart: it is log 2 at any distance.
+    Avoid when it is to guide training while they are apart: it is log 2 everywhere.
 
     References
     ----------
@@ -312,7 +312,7 @@ def g_loss(fake_logits: Any, kind: str = "nonsaturating") -> Any:
     Notes
     -----
     Use when a step is written by hand; `fit_gan` calls it.
-    Avoid "minimax" when training begins: its gradient vanishes where D is sure.
+    Avoid when training begins and kind is "minimax": no gradient where D is sure.
 
     References
     ----------
@@ -493,7 +493,7 @@ def discriminator(
     Notes
     -----
     Use when it plays against `generator`.
-    Avoid batch_norm when the loss has a gradient penalty: examples must stay single.
+    Avoid when the loss has a gradient penalty and `batch_norm` is on: examples mix.
 
     References
     ----------
@@ -866,7 +866,7 @@ def fit_gan(
     -----
     Both networks run in training mode; each step moves the weights of one.
     Use when you look at samples along the way.
-    Avoid reading the losses as quality: they say who is ahead, not how good both are.
+    Avoid when quality is asked for: the losses say who is ahead, not how good both are.
 
     References
     ----------
@@ -954,7 +954,7 @@ def sample(
     -----
     The generator runs in inference mode: a sample does not depend on its neighbours.
     Use when you judge a whole set of samples, not the prettiest.
-    Avoid truncation when you measure variety.
+    Avoid when variety is measured and `truncation` is set.
 
     Examples
     --------
@@ -997,7 +997,7 @@ def mode_coverage(samples: ArrayLike, classifier: Any) -> NDArray[np.int64]:
     Notes
     -----
     Use when the data have classes and you fear that some are never drawn.
-    Avoid as the only judge: ten perfect copies, one a class, would pass.
+    Avoid when it is the only judge: ten perfect copies, one a class, would pass.
 
     Examples
     --------

@@ -4,7 +4,7 @@ import pytest
 
 from mlcheat.exercises import _unveil as unveil
 from tools import checks, exercises, export
-from tools.notebooks import Chapter
+from tools.notebooks import Chapter, install_cell
 
 HEAD = "# Demo\n\n> Words."
 EXERCISE = ":::{exercise} Two\n:label: demo-1\n\nHow much is 1 + 1?\n:::\n\n:::{dropdown} Hint\nCount.\n:::"
@@ -70,7 +70,17 @@ def test_a_figure_needs_words_and_an_error_is_seen(write_notebook, monkeypatch, 
     error = nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])
     monkeypatch.setattr("tools.notebooks.NBS", tmp_path)
     found = checks.notebook_problems(Chapter(write_notebook(HEAD, ("plot()", picture), ("fail()", error))))
-    assert len(found) == 2 and "without alternative text" in found[0] and "stored with an error" in found[1]
+    assert len(found) == 3 and "without alternative text" in found[1] and "stored with an error" in found[2]
+
+
+def test_every_notebook_begins_with_the_install_cell(write_notebook, monkeypatch, tmp_path):
+    monkeypatch.setattr("tools.notebooks.NBS", tmp_path)
+    path = write_notebook(HEAD, ("x = 1",))
+    assert [p for p in checks.notebook_problems(Chapter(path)) if "installs the package" in p]
+    nb = nbformat.read(path, as_version=4)
+    nb.cells.insert(1, install_cell(path))
+    nbformat.write(nb, path)
+    assert not [p for p in checks.notebook_problems(Chapter(path)) if "installs the package" in p]
 
 
 def test_a_broken_notebook_is_named_and_left_alone(tmp_path, monkeypatch):
