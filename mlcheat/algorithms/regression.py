@@ -355,7 +355,7 @@ class PolynomialFeatures(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    powers_ : ndarray, shape (n_output_features_, n_features_in_)
+    powers_ : ndarray, shape (n_out, n_in)
         Exponent of each feature in each output.
     n_output_features_ : int
         Number of outputs.
@@ -1369,7 +1369,7 @@ class StepwiseSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    support_ : ndarray of bool, shape (n_features_in_,)
+    support_ : ndarray of bool, shape (n_in,)
         The columns that were chosen.
     history_ : list of tuple
         (move, column, value) from the start on; with 'f' the value is the p-value.
