@@ -326,7 +326,8 @@ class Layer:
         """Compute the output and keep what the backward pass needs."""
         x = self._inputs(x)
         y = self._forward(x, bool(training), mask)
-        self.output_shape = y.shape
+        if y.shape != self.output_shape:
+            self.output_shape = y.shape
         return y
 
     def backward(self, grad: ArrayLike) -> NDArray:
