@@ -340,7 +340,8 @@ SHORT = {"basics/logistic_regression": "Logistic regression", "nn/forward_propag
          "architectures/cnn": "Convolutional (CNN)", "architectures/rnn": "Recurrent (RNN)", "architectures/gan": "Adversarial (GAN)",
          "architectures/vae": "Variational (VAE)", "architectures/dqn": "Deep Q-network", "algorithms/tabular": "Tabular learning",
          "architectures/runtime": "Runtime", "algorithms/svm": "Support vectors (SVM)", "algorithms/logistic": "Several classes",
-         "nn/concepts": "Concepts", "nn/network": "Networks", "nn/convolution": "Convolution"}
+         "nn/concepts": "Concepts", "nn/network": "Networks", "nn/convolution": "Convolution",
+         "algorithms/bandits": "Bandits", "algorithms/policy_gradient": "Policy gradient", "algorithms/regression": "Regression"}
 
 
 def _inline(text: str) -> str:
