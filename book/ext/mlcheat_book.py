@@ -537,6 +537,13 @@ def describe_page(app: Sphinx, pagename, templatename, context, doctree) -> None
             '<meta name="twitter:card" content="summary_large_image">\n')
 
 
+def mend_roles(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Docutils gives lists of references roles that browsers no longer know; without them they are read as they look."""
+    if "citation-list" in context.get("body", ""):
+        body = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        context["body"] = body.replace(' role="doc-biblioentry"', "")
+
+
 def write_sitemap(app: Sphinx, exception) -> None:
     """All pages for search engines, at the address that the book is published under."""
     if exception is None and app.builder.format == "html":
@@ -554,6 +561,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", describe_page)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", shorten_search_index)
     app.connect("build-finished", write_sitemap)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -73,9 +73,8 @@ def _norm(g: NDArray[np.floating]) -> float:
 
 def _all_finite(g: NDArray[np.floating]) -> bool:
     """True when no entry is nan or infinite; one fast pass in the usual case."""
-    flat = g.reshape(-1)
-    with np.errstate(all="ignore"):
-        return math.isfinite(flat @ flat) or bool(np.isfinite(flat).all())
+    # vdot raises no warning where the squares overflow
+    return math.isfinite(np.vdot(g, g)) or bool(np.isfinite(g).all())
 
 # %% ../../nbs/nn/optimizers.ipynb #8d3ce0b8
 @dataclass

@@ -631,8 +631,8 @@ def scaled():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: sequential(L.Lambda(lambda x: x)),
-     ("the layer Lambda", "lambda: ", "Dense, ", "supported are Activation, ")),
+    (lambda: sequential(L.Lambda(lambda x: x, name="mine")),
+     ("the layer Lambda", "mine: ", "Dense, ", "supported are Activation, ")),
     (lambda: sequential(L.PReLU()), ("the layer PReLU",)),
     (lambda: sequential(Own(2)), ("the layer Own",)),
     (lambda: sequential(L.Reshape((2, 2)), L.TimeDistributed(Own(2))), ("the layer Own",)),
