@@ -27,6 +27,7 @@ $(STAMP): settings.ini setup.py constraints.txt
 	touch $@
 
 book: $(STAMP)          ## build the book into _build/html; LITE=1: with notebooks that run in the browser
+	@test -f _build/html/searchindex.js || rm -rf _build/.doctrees    # an interrupted build is begun anew
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going --quiet
 ifdef LITE
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[lite]'
