@@ -30,7 +30,7 @@ def ratios(results: list[dict]) -> str:
         parts.append(f'<rect x="{min(x, one):.1f}" y="{y}" width="{max(abs(x - one), 1.5):.1f}" height="13" fill="{color}"/>'
                      f'<path class="target" d="M{place(r["target"]):.1f} {y - 3}v19"/>'
                      f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{html.escape(r["name"].replace("_", " "))}</text>'
-                     f'<text x="{max(x, one) + 8:.1f}" y="{y + 11}">{r["ratio"]:.2f}</text>')
+                     f'<text x="{max(x, one, place(r["target"])) + 8:.1f}" y="{y + 11}">{r["ratio"]:.2f}</text>')
     said = "Ratios of our time to the peer's on a log axis, the fastest first: " + ", ".join(
         f"{r['name'].replace('_', ' ')} {r['ratio']:.2f}" for r in rows)
     return _svg(parts, left + width + 60, height, said)
