@@ -1,7 +1,7 @@
 """Edit a notebook as a script: `give` writes work/<name>.py (percent format), `take` brings it back.
 
 Cell ids and the outputs of unchanged cells survive, so the generated modules do not churn. The install cell, the same in
-every notebook, is left out of the script and put back.
+every notebook with code, is left out of the script and put back.
 """
 import sys
 from pathlib import Path
@@ -38,7 +38,8 @@ def take(notebook: Path) -> None:
         if "id" not in cell or cell["id"] in seen:
             cell["id"] = nbformat.v4.new_code_cell()["id"]
         seen.add(cell["id"])
-    new.cells.insert(1, install_cell(notebook))
+    if any(cell.cell_type == "code" for cell in new.cells):
+        new.cells.insert(1, install_cell(notebook))
     nbformat.validate(new)
     nbformat.write(new, notebook)
     print(notebook)

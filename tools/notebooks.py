@@ -57,7 +57,7 @@ def split_directives(source: str) -> tuple[dict, str]:
 
 
 def install_cell(notebook: Path) -> nbformat.NotebookNode:
-    """The second cell of every notebook: it installs the package where a reader has opened the notebook alone."""
+    """The second cell of a notebook with code: it installs the package where a reader has opened the notebook alone."""
     name = notebook.resolve().relative_to(NBS).as_posix()
     wanted = ["tf"] * name.startswith("architectures/") + ["rl"] * (name.removesuffix(".ipynb") in NEEDS_RL)
     extra = f"[{','.join(wanted)}]" if wanted else ""

@@ -847,7 +847,7 @@ def name_model(
 
     Notes
     -----
-    Use when sequences of one kind are to be written, or judged for how usual they are.
+    Use when you want new sequences of one kind, or to judge how usual given ones are.
     Avoid when you want a class: `rnn_classifier` learns that directly.
 
     References
