@@ -127,9 +127,8 @@ def notebook_problems(chapter: Chapter) -> list[str]:
         problems.append(f"{size / 1e6:.1f} MB, over the budget of {MAX_BYTES / 1e6} MB")
     if not chapter.cells or not re.match(r"# .+\n\n> .+", chapter.cells[0].text):
         problems.append("the first cell must be '# Title', a blank line and '> one sentence'")
-    has_code = any(c.kind == "code" and c.id != INSTALL_ID for c in chapter.cells)
     places = [(i, c.text) for i, c in enumerate(chapter.cells) if c.id == INSTALL_ID]
-    if places != ([(1, install_cell(chapter.path).source)] if has_code else []):
+    if places != ([(1, install_cell(chapter.path).source)] if chapter.has_code else []):
         problems.append("the second cell of a notebook with code, and of no other, installs the package; run `make edit` with TAKE=1")
     for cell in chapter.cells:
         for output in cell.outputs:

@@ -146,6 +146,11 @@ class Chapter:
                 return "mlcheat." + c.directives["default_exp"]
         return None
 
+    @property
+    def has_code(self) -> bool:
+        """False for pages that are made from all the others, such as the ledger."""
+        return any(c.kind == "code" and c.id != INSTALL_ID for c in self.cells)
+
     @cached_property
     def corrections(self) -> list[Correction]:
         """Markdown cells under `## Corrections` that open with a bold title, each with the code cell that follows."""

@@ -173,7 +173,7 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
             cells.append(cell)
             if not linked and text.startswith("# "):
                 linked = True
-                if docname != "nbs/index":
+                if docname != "nbs/index" and chapter.has_code:
                     cells.append(_markdown(_page_links(chapter)))
             continue
         if cell["cell_type"] == "code":
