@@ -34,6 +34,7 @@ ALLOWED = {
     "algorithms": {"math", *_BASE},
     "algorithms.logistic": {"math", "basics.logistic_regression", *_BASE},
     "algorithms.regression": {"math", "basics.linear_regression", *_BASE},
+    "algorithms.bandits": {"algorithms.reinforcement_learning"}, "algorithms.tabular": {"algorithms.reinforcement_learning"},
     "algorithms.policy_gradient": {"nn.optimizers", "algorithms.reinforcement_learning"},
     "algorithms.ensembles": {"math", "algorithms.decision_trees", *_BASE},
     "nn.activations": set(), "nn.autodiff": set(), "nn.optimizers": set(),

@@ -12,39 +12,15 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 
-try:
-    import gymnasium as gym
-except ImportError as error:
-    raise ImportError(
-        "this chapter needs Gymnasium: pip install mlcheat[rl]"
-    ) from error
+# first, because it says what to install where Gymnasium is missing
+from .reinforcement_learning import _above_zero, _share, _whole
+import gymnasium as gym
 
 # %% auto #0
 __all__ = ['BernoulliBandit', 'GaussianBandit', 'run_bandit', 'epsilon_greedy_probabilities', 'epsilon_greedy', 'EpsilonGreedy',
            'UCB', 'GradientBandit', 'ThompsonSampling']
 
 # %% ../../nbs/algorithms/bandits.ipynb #377b5d5e
-def _whole(value: Any, name: str, least: int = 1) -> int:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}, got {value!r}"
-        )
-    return int(value)
-
-
-def _share(value: Any, name: str) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-    return float(value)
-
-
-def _above_zero(value: Any, name: str) -> float:
-    if not (value > 0 and np.isfinite(value)):
-        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-    return float(value)
-
-
 class _Bandit(gym.Env):
     """One state, k actions, no end; `means` are the arms' expected rewards."""
 

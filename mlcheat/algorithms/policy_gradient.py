@@ -13,15 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from .reinforcement_learning import check_env_api
+# first, because it says what to install where Gymnasium is missing
+from .reinforcement_learning import _whole, check_env_api
 from ..nn.optimizers import Adam
 
-try:
-    import gymnasium as gym
-except ImportError as error:
-    raise ImportError(
-        "this chapter needs Gymnasium: pip install mlcheat[rl]"
-    ) from error
+import gymnasium as gym
 
 # %% auto #0
 __all__ = ['SoftmaxPolicy', 'Rollout', 'rollout', 'reinforce_gradient', 'ReinforceResult', 'reinforce', 'collect', 'ClonedPolicy',
@@ -147,15 +143,6 @@ class SoftmaxPolicy:
         return z / z.sum(axis=1, keepdims=True)
 
 # %% ../../nbs/algorithms/policy_gradient.ipynb #73c001ec
-def _count(value: Any, name: str, least: int = 1) -> int:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}, got {value!r}"
-        )
-    return int(value)
-
-
 def _spaces(env: Any) -> tuple[gym.Space, gym.Space, bool]:
     """Observation and action space of one environment, and whether there are many."""
     many = isinstance(env, gym.vector.VectorEnv)
@@ -317,7 +304,7 @@ def rollout(
     >>> rollout(env, lambda s: (s[:, 2] > 0).astype(int), 3, random_state=0).lengths
     array([46, 50, 39])
     """
-    episodes, limit = _count(episodes, "episodes"), _count(max_steps, "max_steps")
+    episodes, limit = _whole(episodes, "episodes"), _whole(max_steps, "max_steps")
     _, acted, many = _spaces(env)
     if not callable(policy):
         raise TypeError(f"policy must be a function, got {type(policy).__name__}")
@@ -523,7 +510,7 @@ def reinforce(
     >>> found.theta.shape, found.returns.shape
     ((1, 2), (3, 5))
     """
-    iterations, batch = _count(iterations, "iterations"), _count(batch, "batch")
+    iterations, batch = _whole(iterations, "iterations"), _whole(batch, "batch")
     _settings(gamma, baseline, batch)
     if not (np.isfinite(learning_rate) and learning_rate > 0):
         raise ValueError(
@@ -802,7 +789,7 @@ def dagger(
     >>> len(found.policies), found.sizes[0]
     (2, 500)
     """
-    rounds, rng = _count(rounds, "rounds", 0), np.random.default_rng(random_state)
+    rounds, rng = _whole(rounds, "rounds", 0), np.random.default_rng(random_state)
     play = {"max_steps": max_steps, "random_state": rng}
     states, actions, _ = collect(env, expert, demonstrations, **play)
     policies, sizes = [behaviour_cloning(estimator, states, actions)], [len(states)]

@@ -170,17 +170,23 @@ def table_index(observation: Any) -> Hashable:
     return int(observation)
 
 # %% ../../nbs/algorithms/reinforcement_learning.ipynb #c199b0c9
-def _at_least_one(value: Any, name: str) -> int:
+def _whole(value: Any, name: str, least: int = 1) -> int:
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    if not whole or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
-def _discount(gamma: Any) -> float:
-    if not 0 <= gamma <= 1:
-        raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
-    return float(gamma)
+def _share(value: Any, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+    return float(value)
+
+
+def _above_zero(value: Any, name: str) -> float:
+    if not (value > 0 and np.isfinite(value)):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
 
 
 def _lookup(env: gym.Env, policy: ArrayLike) -> Callable:
@@ -259,8 +265,8 @@ def evaluate(
     ...          2 if s % 12 == 11 else 1, 2).tolist()
     [-13.0, -13.0]
     """
-    _at_least_one(episodes, "episodes"), _at_least_one(max_steps, "max_steps")
-    _discount(gamma)
+    _whole(episodes, "episodes"), _whole(max_steps, "max_steps")
+    _share(gamma, "gamma")
     many = [seeds + i for i in range(episodes)] if np.ndim(seeds) == 0 else list(seeds)
     if len(many) != episodes:
         raise ValueError(f"expected {episodes} seeds, one an episode, got {len(many)}")
@@ -353,7 +359,7 @@ class MDP:
             raise ValueError(
                 f"terminal must have shape {P.shape[:1]}, got {self.terminal.shape}"
             )
-        _discount(self.gamma)
+        _share(self.gamma, "gamma")
         wrong = ~(np.abs(P.sum(axis=2) - 1) < 1e-8) | ~(P >= 0).all(axis=2)
         if wrong.any():
             s, a = np.argwhere(wrong)[0]
@@ -764,7 +770,7 @@ def value_iteration(
     """
     if not tol > 0:
         raise ValueError(f"tol must be above 0, got {tol!r}")
-    _at_least_one(max_iter, "max_iter")
+    _whole(max_iter, "max_iter")
     _must_end(mdp, mdp.P.any(axis=1), "some policy")
     v, live = np.zeros(len(mdp.R)), np.flatnonzero(~mdp.terminal)
     for sweeps in range(1, max_iter + 1):
@@ -889,8 +895,7 @@ def finite_horizon(mdp: MDP, policy: ArrayLike | None, T: int) -> NDArray[np.flo
     >>> float(finite_horizon(lake, None, 100)[0].round(4))
     0.7442
     """
-    if isinstance(T, bool) or not isinstance(T, (int, np.integer)) or T < 0:
-        raise ValueError(f"T must be an integer of at least 0, got {T!r}")
+    _whole(T, "T", 0)
     pi = None if policy is None else _policy_matrix(mdp, policy)
     v = np.zeros(len(mdp.R))
     for _ in range(T):

@@ -20,15 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-try:
-    import gymnasium as gym
-    from gymnasium.vector import AutoresetMode, VectorEnv
-    from gymnasium.vector.utils import batch_space
-    from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
-except ImportError as error:
-    raise ImportError(
-        "this chapter needs Gymnasium: pip install mlcheat[rl]"
-    ) from error
+# first, because it says what to install where Gymnasium is missing
+from .reinforcement_learning import _whole
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 # %% auto #0
 __all__ = ['RandomWalk', 'DynaMaze', 'PerVisit', 'linear_schedule', 'Episode', 'Result', 'Prediction', 'returns_of',
@@ -353,12 +351,6 @@ def _between(value: float, name: str, low: float, high: float, open_low=False) -
     return float(value)
 
 
-def _count(value: int, name: str) -> int:
-    if not value >= 1 or value != int(value):
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
-    return int(value)
-
-
 @dataclass(frozen=True)
 class PerVisit:
     r"""Step sizes that shrink with the visits of an entry.
@@ -442,7 +434,7 @@ def linear_schedule(start: float, end: float, over: int) -> Callable[[int], floa
     >>> [round(epsilon(k), 2) for k in (0, 50, 100, 500)]
     [1.0, 0.55, 0.1, 0.1]
     """
-    over = _count(over, "over")
+    over = _whole(over, "over")
     return lambda k: start + (end - start) * min(1.0, k / over)
 
 
@@ -504,7 +496,7 @@ class Episode:
         if not self.frames:
             raise ValueError('there are no frames: make the environment with '
                              'render_mode="rgb_array"')
-        count = min(_count(count, "count"), len(self.frames))
+        count = min(_whole(count, "count"), len(self.frames))
         chosen = np.linspace(0, len(self.frames) - 1, count).round().astype(int)
         space = np.full((self.frames[0].shape[0], gap, 3), 255, dtype=np.uint8)
         parts = [part for i in chosen for part in (space, self.frames[i])]
@@ -655,9 +647,9 @@ class _Learner:
         callback,
         verbose,
     ):
-        self.env, self.episodes = env, _count(episodes, "episodes")
+        self.env, self.episodes = env, _whole(episodes, "episodes")
         self.gamma = _between(gamma, "gamma", 0, 1)
-        self.max_steps = _count(max_steps, "max_steps")
+        self.max_steps = _whole(max_steps, "max_steps")
         self.states = _Codec(env.observation_space, "observation")
         self.actions = _Codec(env.action_space, "action")
         self.rng = np.random.default_rng(random_state)
@@ -953,10 +945,10 @@ def mc_prediction(
     >>> found.v[1:6].round(1).tolist()
     [0.2, 0.3, 0.5, 0.7, 0.8]
     """
-    episodes, gamma = _count(episodes, "episodes"), _between(gamma, "gamma", 0, 1)
+    episodes, gamma = _whole(episodes, "episodes"), _between(gamma, "gamma", 0, 1)
     states = _Codec(env.observation_space, "observation")
     actions = _Codec(env.action_space, "action")
-    rng, max_steps = np.random.default_rng(random_state), _count(max_steps, "max_steps")
+    rng, max_steps = np.random.default_rng(random_state), _whole(max_steps, "max_steps")
     ratio = None
     if behaviour is not None:
         if alpha is not None:
@@ -1353,7 +1345,7 @@ def td_prediction(
     >>> found.v[1:6].round(1).tolist()
     [0.2, 0.3, 0.5, 0.7, 0.8]
     """
-    episodes, max_steps = _count(episodes, "episodes"), _count(max_steps, "max_steps")
+    episodes, max_steps = _whole(episodes, "episodes"), _whole(max_steps, "max_steps")
     gamma, lam = _td_options(gamma, n, lam, traces)
     rate = _schedule(alpha, "alpha", True)
     states = _Codec(env.observation_space, "observation")
@@ -1902,13 +1894,13 @@ class TabularVectorEnv(VectorEnv):
         spaces = env.observation_space, env.action_space
         if not all(isinstance(x, gym.spaces.Discrete) and x.start == 0 for x in spaces):
             raise TypeError(f"the spaces must be Discrete from 0, got {spaces}")
-        self.num_envs = _count(num_envs, "num_envs")
+        self.num_envs = _whole(num_envs, "num_envs")
         self.single_observation_space, self.single_action_space = spaces
         self.observation_space = batch_space(spaces[0], self.num_envs)
         self.action_space = batch_space(spaces[1], self.num_envs)
         limit = env.spec.max_episode_steps if env.spec else None
         limit = max_episode_steps if max_episode_steps is not None else limit
-        self._limit = _count(limit, "max_episode_steps") if limit is not None else None
+        self._limit = _whole(limit, "max_episode_steps") if limit is not None else None
         n, self._k = int(spaces[0].n), int(spaces[1].n)
         width = max(len(P[s][a]) for s in range(n) for a in range(self._k))
         self._next = np.zeros((n * self._k, width), dtype=np.int64)
@@ -2048,7 +2040,7 @@ def learn_vectorized(
     >>> len(found.replay(DynaMaze()).actions)
     14
     """
-    steps, gamma = _count(steps, "steps"), _between(gamma, "gamma", 0, 1)
+    steps, gamma = _whole(steps, "steps"), _between(gamma, "gamma", 0, 1)
     if method not in ("q_learning", "sarsa", "expected_sarsa"):
         raise ValueError(
             f'method must be "q_learning", "sarsa" or "expected_sarsa", got {method!r}'

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture
 
-from .runtime import History, Runtime, pipeline, seeds
+from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
 __all__ = ['Autoencoder', 'autoencoder', 'source_autoencoder', 'fit_autoencoder', 'linear_autoencoder', 'subspace_cosines',
@@ -23,16 +23,6 @@ __all__ = ['Autoencoder', 'autoencoder', 'source_autoencoder', 'fit_autoencoder'
            'frechet_distance', 'conv_autoencoder', 'tied_autoencoder']
 
 # %% ../../nbs/architectures/autoencoder.ipynb #272c9447
-def _whole(value: Any, name: str) -> int:
-    """`value` as an integer of at least 1, or a ValueError that names it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(
-        value, (bool, np.bool_)
-    )
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return int(value)
-
-
 def _numbers(x: ArrayLike, name: str = "x") -> NDArray[np.floating]:
     """`x` as finite floats with one row an example; a floating dtype is kept."""
     x = np.asarray(x)

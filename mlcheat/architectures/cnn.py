@@ -13,22 +13,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from .runtime import seeds
+from .runtime import _whole, seeds
 
 # %% auto #0
 __all__ = ['shift', 'conv_output', 'cnn', 'receptive_field', 'measured_receptive_field', 'feature_maps', 'saliency', 'occlusion',
            'all_conv', 'residual_cnn', 'augment']
 
 # %% ../../nbs/architectures/cnn.ipynb #152af99b
-def _whole(value: Any, name: str, least: int | None = 1) -> int:
-    """`value` as an integer, of at least `least` unless that is None, or a ValueError that names it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not whole or (least is not None and value < least):
-        limit = "" if least is None else f" of at least {least}"
-        raise ValueError(f"{name} must be a whole number{limit}, got {value!r}")
-    return int(value)
-
-
 def _pictures(images: ArrayLike, model: keras.Model | None = None) -> NDArray:
     """Pictures as an array (n, height, width, channels) of floats, or an error that says what to do."""
     x = np.asarray(images)

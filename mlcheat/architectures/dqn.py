@@ -18,15 +18,15 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from ..algorithms.reinforcement_learning import check_env_api, evaluate
-from .runtime import History, Runtime, seeds
+from mlcheat.algorithms.reinforcement_learning import (
+    _above_zero,
+    _share,
+    check_env_api,
+    evaluate,
+)
+from .runtime import History, Runtime, _whole, seeds
 
-try:
-    import gymnasium as gym
-except ImportError as error:
-    raise ImportError(
-        "this chapter needs Gymnasium: pip install mlcheat[rl]"
-    ) from error
+import gymnasium as gym
 
 # %% auto #0
 __all__ = ['BairdStar', 'semi_gradient_sweeps', 'ReplayBuffer', 'dqn_targets', 'q_network', 'DQN']
@@ -177,7 +177,7 @@ def semi_gradient_sweeps(
             "expected features (S, d), transitions (S, S) and weights (d,), got "
             f"{X.shape}, {P.shape} and {w.shape}"
         )
-    _whole(sweeps, "sweeps"), _within(gamma, "gamma"), _positive(alpha, "alpha")
+    _whole(sweeps, "sweeps"), _share(gamma, "gamma"), _above_zero(alpha, "alpha")
     mu = np.full(len(X), 1 / len(X)) if visits is None else np.asarray(visits, float)
     r = np.zeros(len(X)) if rewards is None else np.asarray(rewards, float)
     if mu.shape != (len(X),) or r.shape != (len(X),):
@@ -193,27 +193,6 @@ def semi_gradient_sweeps(
     for k in range(sweeps):
         path[k + 1] = path[k] + alpha * X.T @ (mu * (r + look @ path[k]))
     return path
-
-# %% ../../nbs/architectures/dqn.ipynb #5ff672bf
-def _whole(value: Any, name: str, least: int = 1) -> int:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}, got {value!r}"
-        )
-    return int(value)
-
-
-def _within(value: Any, name: str) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-    return float(value)
-
-
-def _positive(value: Any, name: str) -> float:
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-    return float(value)
 
 # %% ../../nbs/architectures/dqn.ipynb #75817b39
 class ReplayBuffer:
@@ -351,7 +330,7 @@ def dqn_targets(
     if judge.shape != q.shape:
         raise ValueError(f"q_online must have shape {q.shape}, got {judge.shape}")
     best = q[np.arange(len(q)), judge.argmax(axis=1)]
-    return r + _within(gamma, "gamma") * (1 - d) * best
+    return r + _share(gamma, "gamma") * (1 - d) * best
 
 # %% ../../nbs/architectures/dqn.ipynb #f35f8036
 def q_network(
@@ -561,11 +540,11 @@ class DQN:
         if len(tuple(epsilon)) != 3:
             raise ValueError(f"epsilon must be (first, last, part), got {epsilon!r}")
         for name, value in zip(("first", "last", "part"), epsilon):
-            _within(value, f"epsilon's {name}")
+            _share(value, f"epsilon's {name}")
         self.settings = {
             "hidden": [_whole(n, "every width of hidden") for n in hidden],
-            "learning_rate": _positive(learning_rate, "learning_rate"),
-            "gamma": _within(gamma, "gamma"),
+            "learning_rate": _above_zero(learning_rate, "learning_rate"),
+            "gamma": _share(gamma, "gamma"),
             "buffer": _whole(buffer, "buffer"),
             "batch_size": _whole(batch_size, "batch_size"),
             "start": _whole(start, "start"),
@@ -575,7 +554,7 @@ class DQN:
             else _whole(target_every, "target_every"),
             "epsilon": [float(e) for e in epsilon],
             "double": bool(double), "dueling": bool(dueling),
-            "huber": None if huber is None else _positive(huber, "huber"),
+            "huber": None if huber is None else _above_zero(huber, "huber"),
             "seed": _whole(seed, "seed", 0),
         }
         if min(buffer, start) < batch_size:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, special
 
-from .runtime import History, Runtime, pipeline, seeds
+from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
 __all__ = ['optimal_discriminator', 'value_at_optimum', 'js_divergence', 'd_loss', 'g_loss', 'generator', 'discriminator',
@@ -332,16 +332,6 @@ def g_loss(fake_logits: Any, kind: str = "nonsaturating") -> Any:
 
 # %% ../../nbs/architectures/gan.ipynb #88ab8baa
 _SIDES = (8, 16, 32, 64)
-
-
-def _whole(value: Any, name: str, least: int = 1) -> int:
-    """`value` as an integer of at least `least`, or a ValueError that names it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"{name} must be a whole number of at least {least}, got {value!r}"
-        )
-    return int(value)
 
 
 def _square(shape: Sequence[int], name: str) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from .runtime import History, Runtime, pipeline, seeds
+from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
 __all__ = ['collapse_linear', 'mlp', 'fashion_mlp', 'digits_mlp', 'manual_epoch', 'fit_classifier', 'evaluate_classifier']
@@ -73,14 +73,6 @@ def collapse_linear(weights: Sequence[ArrayLike]) -> tuple[NDArray, NDArray]:
 
 # %% ../../nbs/architectures/mlp.ipynb #97c71baa
 _RELUS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu"}  # zero, or nearly, on one side
-
-
-def _whole(value: Any, name: str, least: int = 1) -> int:
-    """`value` as an integer of at least `least`, or a ValueError that names it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
 
 
 def _seeded(initializer: Any, activation: str, seed: int) -> keras.initializers.Initializer:

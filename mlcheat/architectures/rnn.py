@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
 
-from .runtime import seeds, to_numpy
+from .runtime import _whole, seeds, to_numpy
 from ..nn.recurrent import GRU, LSTM, SimpleRNN, temporal_jacobian_norm
 
 # %% auto #0
@@ -250,16 +250,6 @@ def encode(
     for row, found in zip(codes, rows):
         row[: len(found)] = found[:T]
     return codes
-
-# %% ../../nbs/architectures/rnn.ipynb #cdee5184
-def _whole(value: Any, name: str) -> int:
-    """`value` as an integer of at least 1, or a ValueError that names it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(
-        value, (bool, np.bool_)
-    )
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return int(value)
 
 # %% ../../nbs/architectures/rnn.ipynb #acdf1d13
 def decode(codes: ArrayLike, *, alphabet: str = ALPHABET) -> list[str]:

@@ -95,6 +95,15 @@ def layer_table(model: keras.Model) -> list[dict[str, Any]]:
     return rows
 
 # %% ../../nbs/architectures/runtime.ipynb #fcb116df
+def _whole(value: Any, name: str, least: int | None = 1) -> int:
+    """`value` as an integer, of at least `least` unless that is None, or a ValueError."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):
+        limit = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} must be a whole number{limit}, got {value!r}")
+    return int(value)
+
+
 def seeds(seed: int, n: int) -> list[int]:
     """Independent seeds for the parts of a model, all from one number.
 
@@ -125,9 +134,7 @@ def seeds(seed: int, n: int) -> list[int]:
     >>> seeds(0, 2) == seeds(0, 3)[:2], len(set(seeds(0, 100)))
     (True, 100)
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(n)]
+    return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(_whole(n, "n"))]
 
 # %% ../../nbs/architectures/runtime.ipynb #669d1696
 def _tensor(a: ArrayLike, what: str) -> tf.Tensor:

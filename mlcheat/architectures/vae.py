@@ -15,8 +15,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
-from .autoencoder import _numbers, _whole
-from .runtime import History, Runtime, pipeline, seeds
+from .autoencoder import _numbers
+from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
 __all__ = ['kl_standard_normal', 'kl_diagonal', 'bernoulli_nll', 'gaussian_nll', 'reparameterize', 'VAE', 'source_vae', 'fit_vae',

@@ -251,6 +251,7 @@ def test_ties_are_broken_evenly(agent):
 
 def test_missing_gymnasium_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    spec = importlib.util.spec_from_file_location("without_gymnasium", ours.__file__)
+    monkeypatch.delitem(sys.modules, "mlcheat.algorithms.reinforcement_learning", raising=False)
+    spec = importlib.util.spec_from_file_location("mlcheat.algorithms.without_gymnasium", ours.__file__)
     with pytest.raises(ImportError, match=r"pip install mlcheat\[rl\]"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
