@@ -5,7 +5,7 @@ import io
 import os
 import re
 import tempfile
-from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,9 +30,17 @@ _start = RunningKernel.__init__
 
 def _start_alone(self, kernel_name, cwd=None, **options):
     """Whoever downloads one notebook has no other file beside it, and nobody's own progress is touched."""
-    folder = tempfile.mkdtemp(prefix="alone-")
-    os.environ.setdefault("MLCHEAT_HOME", folder)
-    _start(self, kernel_name, cwd=folder, **options)
+    self.alone = tempfile.TemporaryDirectory(prefix="alone-", ignore_cleanup_errors=True)
+    with mock.patch.dict(os.environ, MLCHEAT_HOME=self.alone.name):
+        _start(self, kernel_name, cwd=self.alone.name, **options)
+
+
+_stop = RunningKernel.stop
+
+
+def _stop_and_clean(self):
+    _stop(self)
+    self.alone.cleanup()
 
 
 _execute = RunningKernel.execute_cell_input
@@ -44,6 +52,7 @@ def _execute_with_history(self, cell_input, allow_stdin=None):
 
 
 RunningKernel.__init__ = _start_alone
+RunningKernel.stop = _stop_and_clean
 RunningKernel.execute_cell_input = _execute_with_history
 
 

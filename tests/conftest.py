@@ -9,8 +9,13 @@ from hypothesis import settings
 for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1",
                     "MPLBACKEND": "agg"}.items():
     os.environ.setdefault(name, value)
-if "MLCHEAT_HOME" not in os.environ:                # nobody's own progress in the exercises is touched or read
-    os.environ["MLCHEAT_HOME"] = tempfile.mkdtemp(prefix="mlcheat-")
+HOME = tempfile.TemporaryDirectory(prefix="mlcheat-", ignore_cleanup_errors=True)
+os.environ["MLCHEAT_HOME"] = HOME.name              # nobody's own progress in the exercises is touched or read
+
+
+def pytest_unconfigure():
+    HOME.cleanup()
+
 
 # The same examples on every run: a failure can be repeated, and a green run stays green.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
