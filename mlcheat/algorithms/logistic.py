@@ -794,7 +794,8 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
     C : float
         Price of the log loss against the penalty of the weights, above 0; `numpy.inf` means no penalty.
     categories : sequence, optional
-        The classes in their order; without it the labels must be numbers, whose order is taken.
+        The classes in their order; without it they are sorted, with a warning if they
+        are words.
 
     Attributes
     ----------
@@ -810,11 +811,14 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If labels are words and no order is given, a class between two others has no row, y has one class only, or C is
-        not above 0.
+        If a class between two others has no row, y has one class only, or C is not
+        above 0.
 
     Warns
     -----
+    UserWarning
+        If labels are words and no order is given: that of the alphabet, which
+        scikit-learn's `OrdinalEncoder` takes too, is seldom that of their meaning.
     ConvergenceWarning
         If Newton's method does not settle, as without penalty when classes can be separated.
 
@@ -850,9 +854,13 @@ class OrdinalLogistic(ClassifierMixin, BaseEstimator):
     def _ordered(self, y) -> tuple[NDArray, NDArray]:
         found, index = np.unique(y, return_inverse=True)
         if self.categories is None:
-            if found.dtype.kind not in "biuf":
-                raise ValueError(
-                    f"labels must be numbers, or their order be given as categories=[...], got {found[:5].tolist()}"
+            if found.dtype.kind not in "biuf" and len(found) > 1:
+                warnings.warn(
+                    "OrdinalLogistic: the labels are words and are taken in sorted "
+                    f"order, {' < '.join(map(str, found))}; give another as "
+                    "OrdinalLogistic(categories=[...])",
+                    UserWarning,
+                    stacklevel=3,
                 )
             if (
                 len(found) > 2

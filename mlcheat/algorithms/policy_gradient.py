@@ -5,16 +5,26 @@
 # %% ../../nbs/algorithms/policy_gradient.ipynb #d7c79998
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from tqdm import tqdm
 
 # first, because it says what to install where Gymnasium is missing
-from .reinforcement_learning import _whole, check_env_api
+from mlcheat.algorithms.reinforcement_learning import (
+    Agent,
+    _above_zero,
+    _share,
+    _whole,
+    check_env_api,
+)
 from ..nn.optimizers import Adam
 
 import gymnasium as gym
@@ -46,13 +56,13 @@ def _batched(observations: Any) -> tuple[NDArray, bool]:
     return (given[None] if alone else given), alone
 
 # %% ../../nbs/algorithms/policy_gradient.ipynb #48ab865e
-class SoftmaxPolicy:
+class SoftmaxPolicy(Agent):
     r"""A random policy: softmax of scores that are linear in features.
 
     .. math:: \pi_\theta(a \mid s) = e^{\phi(s)^\top \theta_a} \Big/
               \sum_b e^{\phi(s)^\top \theta_b}
 
-    Called with one observation it draws one action; with a batch, one for each.
+    For one observation it draws one action; for a batch, one each.
 
     Parameters
     ----------
@@ -67,7 +77,8 @@ class SoftmaxPolicy:
     Raises
     ------
     ValueError
-        If theta is no finite matrix, or the features have not d columns.
+        If theta is no finite matrix, or the features have not d columns; by `replay` if
+        the environment has other actions, by `load` if the file holds another agent.
 
     Notes
     -----
@@ -129,12 +140,39 @@ class SoftmaxPolicy:
         best = np.argmax(self.phi(batch) @ self.theta, axis=1)
         return int(best[0]) if alone else best
 
-    def __call__(self, observations: Any) -> Any:
+    def act(self, observations: Any) -> Any:
+        """One action drawn for an observation, or one each for a batch."""
         batch, alone = _batched(observations)
         levels = np.cumsum(self._softmax(self.phi(batch)), axis=1)
         dice = self._rng.random((len(batch), 1))
         action = (levels[:, :-1] <= dice).sum(axis=1)
         return int(action[0]) if alone else action
+
+    def check_env(self, env: Any) -> None:
+        """Raise ValueError if the environment has other spaces than the policy."""
+        d, k = self.theta.shape
+        seen, acted, _ = _spaces(env)
+        if acted.n != k or (self.features is None and _columns(seen) != d):
+            raise ValueError(f"theta of shape {(d, k)} does not fit the environment's "
+                             f"{seen} and {acted}")
+
+    def _pack(self):
+        return {"theta": self.theta}, {"features": self.features is not None}
+
+    @classmethod
+    def _unpack(cls, arrays, settings, *, features, random_state):
+        if settings["features"] and features is None:
+            raise ValueError("the saved policy was learned with a function of features, "
+                             "which no file holds: give it as features=")
+        if features is not None and not settings["features"]:
+            raise ValueError("the saved policy was learned without features; got some")
+        return cls(arrays["theta"], features, random_state=random_state)
+
+    @classmethod
+    def load(cls, path: str | Path, *, features: Callable | None = None,
+             random_state: Any = None) -> SoftmaxPolicy:
+        """What `save` wrote, as a policy again; features are code and given anew."""
+        return super().load(path, features=features, random_state=random_state)
 
     def _softmax(self, rows: NDArray) -> NDArray[np.float64]:
         z = rows @ self.theta
@@ -159,6 +197,12 @@ def _spaces(env: Any) -> tuple[gym.Space, gym.Space, bool]:
             f"axis, got {seen}"
         )
     return seen, acted, many
+
+
+def _columns(space: gym.Space) -> int:
+    """Width of the features that `SoftmaxPolicy` makes by itself."""
+    one_hot = isinstance(space, gym.spaces.Discrete)
+    return int(space.n) if one_hot else space.shape[0] + 1
 
 
 def _action_of(policy: Callable, observation: Any, shape: tuple, n: int) -> Any:
@@ -342,8 +386,7 @@ def _weights(rewards: NDArray, alive: NDArray, gamma: float, baseline: Any) -> N
 
 
 def _settings(gamma: Any, baseline: Any, n: int) -> None:
-    if not 0 <= gamma <= 1:
-        raise ValueError(f"gamma must lie in [0, 1], got {gamma!r}")
+    _share(gamma, "gamma")
     if baseline not in _BASELINES:
         raise ValueError(f"baseline must be one of {_BASELINES}, got {baseline!r}")
     if baseline == "mean" and n < 2:
@@ -412,16 +455,14 @@ def reinforce_gradient(
 class ReinforceResult:
     r"""What `reinforce` learned and earned.
 
-    .. math:: \theta, \qquad G^{(k, i)} = \sum_t R_{t+1}^{(k, i)}
+    .. math:: \pi_\theta, \qquad G^{(k, i)} = \sum_t R_{t+1}^{(k, i)}
 
     Parameters
     ----------
-    theta : ndarray, shape (d, A)
-        The parameters after the last step.
+    policy : SoftmaxPolicy
+        The agent after the last step; it can be saved, loaded and replayed.
     returns : ndarray, shape (iterations, batch)
         Undiscounted returns while learning.
-    features : callable or None
-        The features that were used.
 
     Notes
     -----
@@ -430,17 +471,18 @@ class ReinforceResult:
 
     Examples
     --------
-    >>> ReinforceResult(np.zeros((1, 2)), np.ones((3, 4))).policy().greedy(0)
-    0
+    >>> found = ReinforceResult(SoftmaxPolicy(np.zeros((1, 2))), np.ones((3, 4)))
+    >>> found.policy.greedy(0), found.theta.tolist()
+    (0, [[0.0, 0.0]])
     """
 
-    theta: NDArray[np.float64]
+    policy: SoftmaxPolicy
     returns: NDArray[np.float64]
-    features: Callable | None = None
 
-    def policy(self, random_state: Any = None) -> SoftmaxPolicy:
-        """The learned policy, with a source of chance of its own."""
-        return SoftmaxPolicy(self.theta, self.features, random_state=random_state)
+    @property
+    def theta(self) -> NDArray[np.float64]:
+        """The parameters of the policy, shape (d, A)."""
+        return self.policy.theta
 
 
 def reinforce(
@@ -454,6 +496,8 @@ def reinforce(
     features: Callable | None = None,
     max_steps: int = 10_000,
     random_state: int | np.random.Generator | None = None,
+    callback: Callable | None = None,
+    verbose: bool = False,
 ) -> ReinforceResult:
     r"""Monte Carlo policy gradient: play, estimate the gradient, step uphill.
 
@@ -480,11 +524,16 @@ def reinforce(
         Episodes are cut here.
     random_state : int, Generator or None
         For the environment and the actions.
+    callback : callable, optional
+        Called as callback(iteration, returns, policy) after each step uphill, `returns`
+        being those of its batch; training stops when it returns True.
+    verbose : bool
+        Show a progress bar.
 
     Returns
     -------
     ReinforceResult
-        Parameters and returns.
+        The agent and the returns.
 
     Raises
     ------
@@ -512,10 +561,7 @@ def reinforce(
     """
     iterations, batch = _whole(iterations, "iterations"), _whole(batch, "batch")
     _settings(gamma, baseline, batch)
-    if not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(
-            f"learning_rate must be a finite number above 0, got {learning_rate!r}"
-        )
+    _above_zero(learning_rate, "learning_rate")
     seen, acted, many = _spaces(env)
     rng = np.random.default_rng(random_state)
     if features is not None:
@@ -525,15 +571,17 @@ def reinforce(
             raise ValueError("features must give a matrix, one row an observation, got "
                              f"shape {example.shape} for one observation")
     else:
-        d = int(seen.n) if isinstance(seen, gym.spaces.Discrete) else seen.shape[0] + 1
+        d = _columns(seen)
     policy = SoftmaxPolicy(np.zeros((d, acted.n)), features, random_state=rng)
     uphill, returns = Adam(learning_rate), np.empty((iterations, batch))
-    for i in range(iterations):
+    for i in tqdm(range(iterations), disable=not verbose):
         run = rollout(env, policy, batch, max_steps=max_steps, random_state=rng)
         g = reinforce_gradient(policy, run, gamma=gamma, baseline=baseline)
         uphill.apply([-g], [policy.theta])
         returns[i] = run.returns
-    return ReinforceResult(policy.theta, returns, features)
+        if callback is not None and callback(i, run.returns, policy) is True:
+            break
+    return ReinforceResult(policy, returns[: i + 1])
 
 # %% ../../nbs/algorithms/policy_gradient.ipynb #2daf7392
 def collect(
@@ -591,7 +639,7 @@ def collect(
     return *run.pairs, run.returns
 
 
-class ClonedPolicy:
+class ClonedPolicy(Agent):
     r"""A fitted classifier as a policy.
 
     .. math:: \hat\pi(s) = \text{the class predicted for } s
@@ -601,8 +649,18 @@ class ClonedPolicy:
     estimator : classifier
         Fitted, with `predict`.
 
+    Raises
+    ------
+    ValueError
+        By `replay` if the environment's observations have another length or its actions
+        are others than the classes; by `load` if the file holds another agent.
+
     Notes
     -----
+    `save` keeps the estimator through joblib, that is, pickled. `load` unpickles it,
+    and that can run code: load only files that you trust, with the scikit-learn that
+    wrote them.
+
     Use when a classifier is to act: one observation or a batch of them.
     Avoid when the estimator is not fitted: `behaviour_cloning` does both.
 
@@ -617,11 +675,35 @@ class ClonedPolicy:
     def __init__(self, estimator: Any):
         self.estimator = estimator
 
-    def __call__(self, observations: Any) -> Any:
+    def act(self, observations: Any) -> Any:
+        """The predicted action for an observation, or one each for a batch."""
         batch, alone = _batched(observations)
         rows = batch[:, None] if batch.ndim == 1 else batch
         action = self.estimator.predict(rows)
         return int(action[0]) if alone else action
+
+    def check_env(self, env: Any) -> None:
+        """Raise ValueError if the environment has other spaces than the classifier."""
+        seen, acted, _ = _spaces(env)
+        length = 1 if isinstance(seen, gym.spaces.Discrete) else seen.shape[0]
+        known = getattr(self.estimator, "n_features_in_", length)
+        classes = np.asarray(getattr(self.estimator, "classes_", 0))
+        if known != length or classes.min() < 0 or classes.max() >= acted.n:
+            raise ValueError(f"a classifier of {known} numbers into {classes.tolist()} "
+                             f"does not fit the environment's {seen} and {acted}")
+
+    def _pack(self):
+        joblib.dump(self.estimator, file := io.BytesIO())
+        return {"estimator": np.frombuffer(file.getvalue(), dtype=np.uint8)}, {}
+
+    @classmethod
+    def _unpack(cls, arrays, settings):
+        return cls(joblib.load(io.BytesIO(arrays["estimator"].tobytes())))
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClonedPolicy:
+        """What `save` wrote, unpickled: only from files that you trust."""
+        return super().load(path)
 
 
 def behaviour_cloning(
@@ -704,15 +786,18 @@ class DaggerResult:
         All states, and what the expert would do there.
     sizes : list of int
         States labelled before each fit.
+    returns : list of ndarray
+        What the games earned that were labelled before each fit: first the expert's,
+        then those of the copies.
 
     Notes
     -----
     Use when you compare rounds; take the policy that does best on fresh games.
-    Avoid when only the end counts: `policies[-1]`.
+    Avoid when only the end counts: `policy` is the agent of the last round.
 
     Examples
     --------
-    >>> DaggerResult([], np.empty((0, 4)), np.empty(0, int), []).policies
+    >>> DaggerResult([], np.empty((0, 4)), np.empty(0, int), [], []).policies
     []
     """
 
@@ -720,6 +805,12 @@ class DaggerResult:
     states: NDArray
     actions: NDArray
     sizes: list[int]
+    returns: list[NDArray[np.float64]]
+
+    @property
+    def policy(self) -> ClonedPolicy:
+        """The copy of the last round; it can be saved, loaded and replayed."""
+        return self.policies[-1]
 
 
 def dagger(
@@ -732,6 +823,8 @@ def dagger(
     demonstrations: int = 1,
     max_steps: int = 10_000,
     random_state: int | np.random.Generator | None = None,
+    callback: Callable | None = None,
+    verbose: bool = False,
 ) -> DaggerResult:
     r"""Imitation with questions: the copy plays, the expert labels, the copy is refitted.
 
@@ -757,11 +850,16 @@ def dagger(
         Episodes are cut here.
     random_state : int, Generator or None
         Seeds the environment.
+    callback : callable, optional
+        Called as callback(round, returns, policy) after each round, `returns` being
+        those of its games and `policy` the new copy; stops when it returns True.
+    verbose : bool
+        Show a progress bar.
 
     Returns
     -------
     DaggerResult
-        `rounds + 1` policies and the data.
+        `rounds + 1` policies, unless stopped, and the data.
 
     Raises
     ------
@@ -791,14 +889,18 @@ def dagger(
     """
     rounds, rng = _whole(rounds, "rounds", 0), np.random.default_rng(random_state)
     play = {"max_steps": max_steps, "random_state": rng}
-    states, actions, _ = collect(env, expert, demonstrations, **play)
+    states, actions, earned = collect(env, expert, demonstrations, **play)
     policies, sizes = [behaviour_cloning(estimator, states, actions)], [len(states)]
-    for _ in range(rounds):
-        visited, _, _ = collect(env, policies[-1], episodes, **play)
+    returns = [earned]
+    for k in tqdm(range(1, rounds + 1), disable=not verbose):
+        visited, _, earned = collect(env, policies[-1], episodes, **play)
         n = _spaces(env)[1].n
         labels = _action_of(expert, visited, visited.shape[:1], n)
         states = np.concatenate([states, visited])
         actions = np.concatenate([actions, labels])
         policies.append(behaviour_cloning(estimator, states, actions))
         sizes.append(len(states))
-    return DaggerResult(policies, states, actions, sizes)
+        returns.append(earned)
+        if callback is not None and callback(k, earned, policies[-1]) is True:
+            break
+    return DaggerResult(policies, states, actions, sizes, returns)

@@ -811,7 +811,7 @@ def _gap(q, yy, l1, l2, w, r, positive) -> float:
     return max(float(gap), 0.0)
 
 # %% ../../nbs/algorithms/regression.ipynb #08dc70e0
-class ElasticNet(_Linear):
+class ElasticNet(MultiOutputMixin, _Linear):
     r"""Least squares with a price on absolute values and on squares of the weights.
 
     .. math:: \min_{w_0, w} \frac{1}{2n} \sum_i (y_i - \hat y_i)^2
@@ -841,13 +841,13 @@ class ElasticNet(_Linear):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features,)
+    coef_ : ndarray, shape (n_features,) or (n_targets, n_features)
         Weights, many exactly 0.
-    intercept_ : float
+    intercept_ : float or ndarray, shape (n_targets,)
         Intercept.
-    n_iter_ : int
+    n_iter_ : int or ndarray, shape (n_targets,)
         Sweeps taken.
-    dual_gap_ : float
+    dual_gap_ : float or ndarray, shape (n_targets,)
         What the objective can be above its minimum, at most.
 
     Raises
@@ -864,7 +864,7 @@ class ElasticNet(_Linear):
 
     Notes
     -----
-    Works on the p x p matrix of inner products.
+    Works on the p x p matrix of inner products. Several targets are solved one by one.
 
     Use when some columns matter and those come in correlated groups.
     Avoid when there are many thousands of columns, or columns on different scales.
@@ -894,31 +894,35 @@ class ElasticNet(_Linear):
         self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None) -> "ElasticNet":
-        """Fit rows (n, p) to targets (n,); rows count by their weights."""
+        """Fit rows (n, p) to targets (n,) or (n, t); rows count by their weights."""
         _number("alpha", self.alpha, least=0)
         _number("l1_ratio", self.l1_ratio, least=0, most=1)
         _check_descent(self)
-        X, Y = self._data(X, y)
+        X, Y = self._data(X, y, multi_output=True)
         if self.alpha == 0:
             warnings.warn(f"{type(self).__name__}: alpha=0 is plain least squares, "
                           f"which "
                           "LinearRegression solves exactly", UserWarning, stacklevel=2)
         weight = _weights(sample_weight, X)
         G, q, yy, m, t, total = _moments(X, Y, weight, self.fit_intercept)
-        w = np.zeros(X.shape[1])
-        if self.warm_start and getattr(self, "coef_", w[:0]).shape == w.shape:
-            w = self.coef_.astype(np.float64)
+        W = np.zeros(q.shape)
+        if self.warm_start and np.size(getattr(self, "coef_", ())) == W.size:
+            W = np.reshape(self.coef_, W.T.shape).T.astype(np.float64)
         rng = None
         if self.selection == "random":
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             rng = np.random.default_rng(seed)
         l1, l2 = self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio)
-        w, self.dual_gap_, self.n_iter_ = _descend(
-            G / total, q[:, 0] / total, yy[0] / total, l1, l2, w, self.max_iter,
-            self.tol, self.positive, rng)
-        _tell_gap(type(self).__name__, self.dual_gap_, self.tol * yy[0] / total,
-                  self.max_iter)
-        self._keep(w[:, None], m, t, X)
+        G, q, yy = G / total, q / total, yy / total
+        W, gaps, sweeps = zip(*(
+            _descend(G, q[:, k], yy[k], l1, l2, W[:, k], self.max_iter, self.tol,
+                     self.positive, rng) for k in range(len(yy))))
+        for gap, goal in zip(gaps, self.tol * yy):
+            _tell_gap(type(self).__name__, gap, goal, self.max_iter)
+        self.dual_gap_, self.n_iter_ = np.array(gaps), np.array(sweeps)
+        if self._one:
+            self.dual_gap_, self.n_iter_ = gaps[0], sweeps[0]
+        self._keep(np.column_stack(W), m, t, X)
         return self
 
 
@@ -1148,7 +1152,8 @@ class RidgeCV(MultiOutputMixin, _Linear):
     alpha_ : float
         The choice; the first of equals.
     best_score_ : float
-        Minus the mean squared error of rows left out, or with `cv` the mean R2.
+        Minus the mean of weight times squared error of rows left out, or with `cv` the
+        mean R2, whose rows count by their weights too.
     coef_, intercept_
         As in `Ridge`, fitted on all rows.
 
@@ -1178,34 +1183,38 @@ class RidgeCV(MultiOutputMixin, _Linear):
         self.fit_intercept = fit_intercept
         self.cv = cv
 
-    def fit(self, X, y) -> "RidgeCV":
+    def fit(self, X, y, sample_weight=None) -> "RidgeCV":
         """Choose the price for rows (n, p) and targets (n,) or (n, t); fit on all."""
         X, Y = self._data(X, y, multi_output=True)
+        weight = _weights(sample_weight, X)
         alphas = np.atleast_1d(np.asarray(self.alphas, dtype=np.float64))
         if alphas.ndim != 1 or not len(alphas) or not (alphas > 0).all():
             raise ValueError(f"alphas must be numbers above 0, got {self.alphas!r}")
         if self.cv is None:
-            scores = -self._single_rows(X, Y, alphas)
+            scores = -self._single_rows(X, Y, weight, alphas)
         else:
             folds, target = check_cv(self.cv), Y[:, 0] if self._one else Y
+            some = lambda rows: None if weight is None else weight[rows]  # noqa: E731
             models = [Ridge(a, fit_intercept=self.fit_intercept) for a in alphas]
-            scores = np.mean([[m.fit(X[i], target[i]).score(X[k], target[k])
+            scores = np.mean([[m.fit(X[i], target[i], some(i))
+                               .score(X[k], target[k], some(k))
                                for m in models] for i, k in folds.split(X)], axis=0)
         self.alpha_ = float(alphas[scores.argmax()])
         self.best_score_ = float(scores.max())
         best = Ridge(self.alpha_, fit_intercept=self.fit_intercept)
-        best.fit(X, Y[:, 0] if self._one else Y)
+        best.fit(X, Y[:, 0] if self._one else Y, weight)
         self.coef_, self.intercept_ = best.coef_, best.intercept_
         return self
 
-    def _single_rows(self, X, Y, alphas) -> NDArray:
+    def _single_rows(self, X, Y, weight, alphas) -> NDArray:
         """Mean squared error of each row predicted without itself, for each price."""
-        uy, s, _, U, _, t = _svd(X, Y, None, self.fit_intercept)
-        errors = []
+        uy, s, _, U, _, t = _svd(X, Y, weight, self.fit_intercept)
+        v = np.ones(len(X)) if weight is None else weight
+        errors, B = [], (Y - t) * np.sqrt(v)[:, None]
         for alpha in alphas:
             factor = s**2 / (s**2 + alpha)
-            left = Y - t - U @ (factor[:, None] * uy)
-            h = self.fit_intercept / len(X) + U**2 @ factor
+            left = B - U @ (factor[:, None] * uy)
+            h = self.fit_intercept * v / v.sum() + U**2 @ factor
             with np.errstate(divide="ignore", invalid="ignore"):
                 errors.append(np.mean((left / (1 - h)[:, None]) ** 2))
         return np.nan_to_num(errors, nan=np.inf)
@@ -1236,7 +1245,7 @@ class LassoCV(_Linear):
     alphas_ : ndarray, shape (n_alphas,)
         Prices, falling.
     mse_path_ : ndarray, shape (n_alphas, n_folds)
-        Error of the rows left out.
+        Error of the rows left out, which count by their weights.
     coef_, intercept_, n_iter_, dual_gap_
         As in `Lasso`, fitted on all rows.
 
@@ -1282,35 +1291,42 @@ class LassoCV(_Linear):
         self.selection = selection
         self.random_state = random_state
 
-    def fit(self, X, y) -> "LassoCV":
+    def fit(self, X, y, sample_weight=None) -> "LassoCV":
         """Choose the price for rows (n, p) and targets (n,); fit on all."""
         _check_descent(self)
         X, Y = self._data(X, y)
+        weight = _weights(sample_weight, X)
         if not isinstance(self.alphas, Integral):
             _centred_problem(X, Y[:, 0], self.alphas)
-        _, q, *_, total = _moments(X, Y, None, self.fit_intercept)
+        _, q, *_, total = _moments(X, Y, weight, self.fit_intercept)
         self.alphas_ = _grid(q / total, self.eps, self.alphas)
         folds = list(check_cv(self.cv).split(X))
+        for rows in (rows for fold in folds for rows in fold):
+            if weight is not None and not weight[rows].any():
+                raise ValueError("every fold must hold a row with a weight above 0 on "
+                                 "both sides, got one without")
         self.mse_path_ = np.column_stack(Parallel(n_jobs=self.n_jobs)(
-            delayed(self._fold)(X, Y, *fold) for fold in folds))
+            delayed(self._fold)(X, Y, weight, *fold) for fold in folds))
         self.alpha_ = float(self.alphas_[self.mse_path_.mean(axis=1).argmin()])
         best = Lasso(self.alpha_, **{k: getattr(self, k) for k in (
             "fit_intercept", "max_iter", "tol", "positive", "selection",
             "random_state")})
-        best.fit(X, Y[:, 0])
+        best.fit(X, Y[:, 0], weight)
         for name in ("coef_", "intercept_", "n_iter_", "dual_gap_"):
             setattr(self, name, getattr(best, name))
         return self
 
-    def _fold(self, X, Y, train, test) -> NDArray:
-        G, q, yy, m, t, total = _moments(X[train], Y[train], None, self.fit_intercept)
+    def _fold(self, X, Y, weight, train, test) -> NDArray:
+        learn, judge = (None, None) if weight is None else (weight[train], weight[test])
+        G, q, yy, m, t, total = _moments(X[train], Y[train], learn, self.fit_intercept)
         rng = None
         if self.selection == "random":
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             rng = np.random.default_rng(seed)
         _, coefs, _ = _path(G / total, q[:, 0] / total, yy[0] / total, self.eps,
                             self.alphas_, self.tol, self.max_iter, self.positive, rng)
-        return np.mean((Y[test] - t - (X[test] - m) @ coefs) ** 2, axis=0)
+        errors = (Y[test] - t - (X[test] - m) @ coefs) ** 2
+        return np.average(errors, axis=0, weights=judge)
 
 # %% ../../nbs/algorithms/regression.ipynb #5e6182ff
 def _criterion(name: str, rss, n: int, k, total: float):

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
+import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +29,62 @@ except ImportError as error:
 
 # %% auto #0
 __all__ = ['check_env_api', 'table_shape', 'table_index', 'evaluate', 'MDP', 'mdp_from_env', 'ShortCorridor', 'policy_evaluation',
-           'q_from_v', 'greedy_policy', 'value_iteration', 'policy_iteration', 'finite_horizon', 'blackjack_exact']
+           'q_from_v', 'greedy_policy', 'value_iteration', 'policy_iteration', 'finite_horizon', 'blackjack_exact',
+           'Episode', 'Agent']
 
 # %% ../../nbs/algorithms/reinforcement_learning.ipynb #ad2d85e2
+def _reset(env: gym.Env, seed: int | None = None) -> Any:
+    """The first observation of a new episode, from an environment of today."""
+    name = type(getattr(env, "unwrapped", env)).__name__
+    try:
+        first = env.reset() if seed is None else env.reset(seed=seed)
+    except TypeError as error:
+        if seed is None:
+            raise
+        raise TypeError(f"{name}.reset must accept seed=...; got {error}") from error
+    pair = isinstance(first, tuple) and len(first) == 2
+    if not (pair and isinstance(first[1], dict)):
+        raise TypeError(
+            f"{name}.reset must return (observation, info), got "
+            f"{type(first).__name__}; this is the API of the old library gym"
+        )
+    return first[0]
+
+
+def _bad_step(env: gym.Env, after: Any) -> Exception | None:
+    """What is wrong with the answer of `step`, if anything."""
+    name = type(getattr(env, "unwrapped", env)).__name__
+    if not (isinstance(after, tuple) and len(after) == 5):
+        pair = isinstance(after, tuple)
+        size = f"{len(after)} values" if pair else type(after).__name__
+        return TypeError(
+            f"{name}.step must return (observation, reward, terminated, truncated, "
+            f"info), got {size}; the old library gym has one `done` for two "
+            "different ends"
+        )
+    if not np.isfinite(after[1]):
+        return ValueError(f"{name}.step must give a finite reward, got {after[1]}")
+    return None
+
+
+def _sizes_and_starts(space: gym.Space, what: str) -> tuple[list[int], list[int]]:
+    """How many values each part of a finite space has, and where it begins to count."""
+    spaces, sizes, starts = gym.spaces, [], []
+    for part in space if isinstance(space, spaces.Tuple) else [space]:
+        if isinstance(part, spaces.Discrete):
+            sizes.append(int(part.n))
+            starts.append(int(part.start))
+        elif isinstance(part, spaces.MultiDiscrete) and part.nvec.ndim == 1:
+            sizes += part.nvec.tolist()
+            starts += part.start.tolist()
+        else:
+            raise TypeError(
+                f"a table needs a finite {what} space (Discrete, MultiDiscrete or a "
+                f"Tuple of Discrete), got {space}; group its values or use a network"
+            )
+    return sizes, starts
+
+# %% ../../nbs/algorithms/reinforcement_learning.ipynb #956c116d
 def check_env_api(env: gym.Env, seed: int = 0) -> None:
     r"""Check by one reset and one step that an environment has today's interface.
 
@@ -59,30 +116,13 @@ def check_env_api(env: gym.Env, seed: int = 0) -> None:
     --------
     >>> check_env_api(gym.make("FrozenLake-v1"))
     """
-    name = type(getattr(env, "unwrapped", env)).__name__
-    try:
-        first = env.reset(seed=seed)
-    except TypeError as error:
-        raise TypeError(f"{name}.reset must accept seed=...; got {error}") from error
-    if not (isinstance(first, tuple) and len(first) == 2):
-        raise TypeError(
-            f"{name}.reset must return (observation, info), got "
-            f"{type(first).__name__}; this is the API of the old library gym"
-        )
+    _reset(env, seed)
     space = copy.deepcopy(env.action_space)
     space.seed(seed)
-    after = env.step(space.sample())
-    if not (isinstance(after, tuple) and len(after) == 5):
-        size = len(after) if isinstance(after, tuple) else type(after).__name__
-        raise TypeError(
-            f"{name}.step must return (observation, reward, terminated, truncated, "
-            f"info), got {size} values; the old library gym has one `done` for two "
-            "different ends"
-        )
-    if not np.isfinite(after[1]):
-        raise ValueError(f"{name}.step must give a finite reward, got {after[1]}")
+    if problem := _bad_step(env, env.step(space.sample())):
+        raise problem
 
-# %% ../../nbs/algorithms/reinforcement_learning.ipynb #956c116d
+# %% ../../nbs/algorithms/reinforcement_learning.ipynb #37c004f3
 def table_shape(space: gym.Space, what: str = "observation") -> tuple[int, ...]:
     r"""Shape of a table with one entry for each element of a finite space.
 
@@ -119,23 +159,10 @@ def table_shape(space: gym.Space, what: str = "observation") -> tuple[int, ...]:
     >>> table_shape(gym.make("Blackjack-v1").observation_space)
     (32, 11, 2)
     """
-    spaces = gym.spaces
-    parts = list(space) if isinstance(space, spaces.Tuple) else [space]
-    shape: list[int] = []
-    for part in parts:
-        if isinstance(part, spaces.Discrete):
-            sizes, start = [int(part.n)], int(part.start)
-        elif isinstance(part, spaces.MultiDiscrete) and part.nvec.ndim == 1:
-            sizes, start = part.nvec.tolist(), int(np.abs(part.start).max())
-        else:
-            raise TypeError(
-                f"a table needs a finite {what} space (Discrete, MultiDiscrete or a "
-                f"Tuple of Discrete), got {space}; group its values or use a network"
-            )
-        if start:
-            raise ValueError(f"the {what} space must count from 0, got {space}")
-        shape += sizes
-    return tuple(shape)
+    sizes, starts = _sizes_and_starts(space, what)
+    if any(starts):
+        raise ValueError(f"the {what} space must count from 0, got {space}")
+    return tuple(sizes)
 
 
 def table_index(observation: Any) -> Hashable:
@@ -189,26 +216,46 @@ def _above_zero(value: Any, name: str) -> float:
     return float(value)
 
 
-def _lookup(env: gym.Env, policy: ArrayLike) -> Callable:
-    """A table of actions or of probabilities as a function of observation and rng."""
-    given, shape = np.asarray(policy), table_shape(env.observation_space)
-    actions = table_shape(env.action_space, "action")
+def _policy_table(
+    policy: ArrayLike, states: Sequence[int], actions: Sequence[int]
+) -> NDArray[np.float64]:
+    """A table of actions or of probabilities as probabilities, one row a state."""
+    given, shape, k = np.asarray(policy), tuple(states), int(np.prod(actions))
     if given.shape == shape and np.issubdtype(given.dtype, np.integer):
-        return lambda observation, rng: given[table_index(observation)]
-    if given.shape != shape + actions:
+        if given.min() < 0 or given.max() >= k:
+            raise ValueError(
+                f"policy must hold integer actions in 0..{k - 1}, got "
+                f"{given.min()} to {given.max()}"
+            )
+        return np.eye(k)[given.ravel()]
+    if given.shape != (both := shape + tuple(actions)):
         raise ValueError(
-            f"expected integer actions of shape {shape} or probabilities of shape "
-            f"{shape + actions}, got {given.dtype} of shape {given.shape}"
+            f"policy must be integer actions of shape {shape} or probabilities of "
+            f"shape {both}, got {given.dtype} of shape {given.shape}"
         )
-    chances = np.cumsum(given, axis=-1)
-    if np.any(given < 0) or not np.allclose(chances[..., -1], 1):
+    table = given.reshape(-1, k).astype(np.float64)
+    wrong = (table < 0).any(axis=1) | ~np.isclose(table.sum(axis=1), 1)
+    if wrong.any():
+        where = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), shape))
         raise ValueError(
-            "the probabilities of each observation must be >= 0 and sum to 1"
+            "policy must hold probabilities that are >= 0 and sum to 1; state "
+            f"{where[0] if len(where) == 1 else where} has {table[wrong][0].tolist()}"
         )
+    return table
+
+
+def _lookup(env: gym.Env, policy: ArrayLike) -> Callable:
+    """A table as a function of observation and rng."""
+    shape = table_shape(env.observation_space)
+    table = _policy_table(policy, shape, table_shape(env.action_space, "action"))
+    if (table.max(axis=1) == 1).all():
+        chosen = table.argmax(axis=1).reshape(shape)
+        return lambda observation, rng: chosen[table_index(observation)]
+    chances = np.cumsum(table, axis=1).reshape(*shape, -1)
 
     def draw(observation, rng):
         row = chances[table_index(observation)]
-        return min(int(np.searchsorted(row, rng.random(), "right")), actions[0] - 1)
+        return min(int(np.searchsorted(row, rng.random(), "right")), len(row) - 1)
 
     return draw
 
@@ -230,9 +277,10 @@ def evaluate(
     ----------
     env : gymnasium.Env
         The environment.
-    policy : callable or array_like
-        A function from observation to action; or a table of actions, one for each
-        observation; or a table of probabilities with one more axis for the actions.
+    policy : Agent, callable or array_like
+        An agent or a function from observation to action; or a table of actions, one
+        for each observation; or a table of probabilities with one more axis for the
+        actions.
     episodes : int
         Number of episodes, at least 1.
     seeds : int or sequence of int
@@ -252,7 +300,7 @@ def evaluate(
     TypeError
         If the environment has the old API, or a table is given for an infinite space.
     ValueError
-        If the table or the seeds have another size, or a reward is not finite.
+        If the agent, the table or the seeds do not fit, or a reward is not finite.
 
     Notes
     -----
@@ -271,6 +319,8 @@ def evaluate(
     if len(many) != episodes:
         raise ValueError(f"expected {episodes} seeds, one an episode, got {len(many)}")
     check_env_api(env, int(many[0]))
+    if hasattr(policy, "check_env"):
+        policy.check_env(env)
     act = policy if callable(policy) else _lookup(env, policy)
     returns = np.empty(episodes)
     for i, seed in enumerate(many):
@@ -516,23 +566,7 @@ class ShortCorridor(gym.Env):
 
 # %% ../../nbs/algorithms/reinforcement_learning.ipynb #061903cc
 def _policy_matrix(mdp: MDP, policy: ArrayLike) -> NDArray[np.float64]:
-    """A policy as probabilities (S, A), from actions (S,) or probabilities (S, A)."""
-    given, (n, k) = np.asarray(policy), mdp.R.shape
-    if given.shape == (n,):
-        whole = np.issubdtype(given.dtype, np.integer)
-        if not whole or given.min() < 0 or given.max() >= k:
-            raise ValueError(
-                f"expected {n} integer actions in 0..{k - 1}, got {policy!r}"
-            )
-        return np.eye(k)[given]
-    if given.shape != (n, k):
-        raise ValueError(
-            f"policy must have shape ({n},) or ({n}, {k}), got {given.shape}"
-        )
-    if not ((given >= 0).all() and np.allclose(given.sum(axis=1), 1)):
-        s = int(np.argmax((given < 0).any(axis=1) | ~np.isclose(given.sum(axis=1), 1)))
-        raise ValueError(f"policy must hold probabilities; state {s} has {given[s]}")
-    return given.astype(float)
+    return _policy_table(policy, mdp.R.shape[:1], mdp.R.shape[1:])
 
 
 def _must_end(mdp: MDP, step: NDArray[np.bool_], who: str) -> None:
@@ -841,7 +875,8 @@ def policy_iteration(
     _must_end(mdp, mdp.P.any(axis=1), "some policy")
     states = np.arange(len(mdp.R))
     pi = np.full(mdp.R.shape, 1 / mdp.R.shape[1])
-    pi = pi if policy is None else _policy_matrix(mdp, policy)
+    if policy is not None:
+        pi = _policy_matrix(mdp, policy)
     policy = greedy_policy(mdp, policy_evaluation(mdp, pi, method="solve"))
     iterations = 1
     while True:
@@ -1026,3 +1061,152 @@ def blackjack_exact(
             hand = lucky if {a, b} == {1, 10} else hand
             value += _CARDS[a - 1] * _CARDS[b - 1] * float(_CARDS @ hand)
     return float(value), chosen, q
+
+# %% ../../nbs/algorithms/reinforcement_learning.ipynb #dc596d3b
+@dataclass
+class Episode:
+    r"""One episode as it went: observations, actions, rewards and, if drawn, pictures.
+
+    .. math:: S_0, A_0, R_1, S_1, A_1, \dots, R_T, S_T
+
+    Parameters
+    ----------
+    observations : list
+        T + 1 observations.
+    actions : list
+        T actions.
+    rewards : list of float
+        T rewards.
+    terminated : bool
+        Whether the environment ended it; False if it was cut.
+    frames : list of ndarray, shape (H, W, 3)
+        T + 1 pictures of an environment with `render_mode="rgb_array"`; else empty.
+
+    Notes
+    -----
+    Use when one wants to see what a policy does; `Agent.replay` makes it.
+    Avoid when policies are compared: one episode says little, average many.
+
+    References
+    ----------
+    Sutton and Barto, Reinforcement Learning, 2018, section 3.1.
+
+    Examples
+    --------
+    >>> Episode([0, 1], [1], [1.0], True).total
+    1.0
+    """
+
+    observations: list
+    actions: list
+    rewards: list[float]
+    terminated: bool
+    frames: list[NDArray] = field(default_factory=list)
+
+    @property
+    def total(self) -> float:
+        """Sum of the rewards."""
+        return float(sum(self.rewards))
+
+    def film(self, count: int = 6, gap: int = 6) -> NDArray:
+        """Evenly spaced pictures in a row, as one image of shape (H, W, 3)."""
+        if not self.frames:
+            raise ValueError('there are no frames: make the environment with '
+                             'render_mode="rgb_array"')
+        count = min(_whole(count, "count"), len(self.frames))
+        chosen = np.linspace(0, len(self.frames) - 1, count).round().astype(int)
+        space = np.full((self.frames[0].shape[0], gap, 3), 255, dtype=np.uint8)
+        parts = [part for i in chosen for part in (space, self.frames[i])]
+        return np.concatenate(parts[1:], axis=1)
+
+# %% ../../nbs/algorithms/reinforcement_learning.ipynb #41f8d0ec
+class Agent(ABC):
+    r"""What every learned player can do: act, be replayed, saved and loaded.
+
+    .. math:: A_t = \mathrm{act}(S_t)
+
+    A subclass says how it acts. To be saved it also gives its arrays and settings in
+    `_pack`, and `_unpack` makes it from them again. The file is one .npz archive that
+    names the class.
+
+    Raises
+    ------
+    ValueError
+        By `replay` if the agent does not fit the environment; by `load` if the file
+        holds another kind of agent, or none.
+
+    Notes
+    -----
+    Use when something that acts is to be kept, compared or watched.
+    Avoid when a function of the observation is enough: `evaluate` takes that as well.
+
+    References
+    ----------
+    Sutton and Barto, Reinforcement Learning, 2018, section 3.1.
+
+    Examples
+    --------
+    >>> class East(Agent):
+    ...     def act(self, observation):
+    ...         return 2
+    >>> lake = gym.make("FrozenLake-v1", is_slippery=False)
+    >>> East().replay(lake, max_steps=3).observations
+    [0, 1, 2, 3]
+    """
+
+    @abstractmethod
+    def act(self, observation: Any) -> Any:
+        """The action for an observation."""
+
+    def __call__(self, observation: Any) -> Any:
+        return self.act(observation)
+
+    def check_env(self, env: gym.Env) -> None:
+        """Raise ValueError if the agent does not fit the environment's spaces."""
+
+    def replay(self, env: gym.Env, *, seed: int = 0, max_steps: int = 1000) -> Episode:
+        """Act for one episode and record it; frames if `env` draws itself."""
+        self.check_env(env)
+        _whole(max_steps, "max_steps")
+        draws = getattr(env, "render_mode", None) == "rgb_array"
+        seen, actions, rewards, frames = [_reset(env, seed)], [], [], []
+        terminated = truncated = False
+        while True:
+            frames += [env.render()] if draws else []
+            if terminated or truncated or len(actions) >= max_steps:
+                return Episode(seen, actions, rewards, terminated, frames)
+            actions.append(self.act(seen[-1]))
+            observation, reward, terminated, truncated, _ = env.step(actions[-1])
+            seen.append(observation)
+            rewards.append(float(reward))
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything that `load` needs to one file and return its path."""
+        arrays, settings = self._pack()
+        about = json.dumps({"agent": type(self).__name__, **settings})
+        with open(path, "wb") as file:
+            np.savez_compressed(file, about=np.array(about), **arrays)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path, **options: Any) -> Agent:
+        """What `save` wrote, as an agent again."""
+        kind, arrays = cls.__name__, {}
+        with open(path, "rb") as file:
+            if zipfile.is_zipfile(file):
+                with np.load(path, allow_pickle=False) as stored:
+                    arrays = {name: stored[name] for name in stored.files}
+        if "about" not in arrays:
+            raise ValueError(f"{path} holds no agent; expected what {kind}.save writes")
+        about = json.loads(str(arrays.pop("about")))
+        if (found := about.pop("agent", None)) != kind:
+            raise ValueError(f"{path} holds an agent of class {found}, expected {kind}")
+        return cls._unpack(arrays, about, **options)
+
+    def _pack(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Arrays, and settings that JSON can hold."""
+        raise NotImplementedError(f"{type(self).__name__}._pack must say what to save")
+
+    @classmethod
+    def _unpack(cls, arrays: dict, settings: dict, **options: Any) -> Agent:
+        raise NotImplementedError(f"{cls.__name__}._unpack must make it again")

@@ -9,6 +9,9 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
+import scipy.sparse
+import scipy.sparse.linalg
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, OutlierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -17,9 +20,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 # %% auto #0
-__all__ = ['margin', 'hinge_loss', 'primal_objective', 'dual_objective', 'kkt_violation', 'smo', 'lift_radius', 'linear_kernel',
-           'polynomial_kernel', 'rbf_kernel', 'sigmoid_kernel', 'is_positive_semidefinite', 'SVC', 'plot_margin',
-           'platt_scaling', 'pegasos', 'LinearSVC', 'SVR', 'OneClassSVM']
+__all__ = ['margin', 'hinge_loss', 'primal_objective', 'dual_objective', 'kkt_violation', 'smo', 'polish', 'lift_radius',
+           'linear_kernel', 'polynomial_kernel', 'rbf_kernel', 'sigmoid_kernel', 'is_positive_semidefinite', 'SVC',
+           'plot_margin', 'platt_scaling', 'pegasos', 'LinearSVC', 'SVR', 'OneClassSVM']
 
 # %% ../../nbs/algorithms/svm.ipynb #9a8193d6
 def margin(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -298,7 +301,7 @@ def _solve(
     n = len(v)
     cannot_grow = np.where(beta < high, 0.0, -np.inf)
     cannot_shrink = np.where(beta > low, 0.0, np.inf)
-    step, work, gap = 0, np.empty(n), np.empty(n)
+    step, work, gap, half = 0, np.empty(n), np.empty(n), diagonal / 2
     while True:
         i = np.add(v, cannot_grow, out=work).argmax()
         np.subtract(v[i], np.add(v, cannot_shrink, out=gap), out=gap)
@@ -307,15 +310,14 @@ def _solve(
             break
         column = row(i)
         np.maximum(gap, 0, out=gap)
-        np.multiply(column, -2, out=work)
-        work += diagonal
-        work += diagonal[i]
-        # a kernel may be flat, or no kernel at all
-        np.maximum(work, 1e-12, out=work)
+        # half the curvature; a kernel may be flat, or no kernel at all
+        np.subtract(half, column, out=work)
+        work += half[i]
+        np.maximum(work, 5e-13, out=work)
         np.multiply(gap, gap, out=gap)
         gap /= work
         j = gap.argmax()
-        size = min((v[i] - v[j]) / work[j], high[i] - beta[i], beta[j] - low[j])
+        size = min((v[i] - v[j]) / (2 * work[j]), high[i] - beta[i], beta[j] - low[j])
         beta[i] += size
         beta[j] -= size
         if beta[j] - low[j] <= 1e-15 * (high[j] - low[j]):
@@ -331,13 +333,15 @@ def _solve(
         step += 1
         if watch:
             watch(step, beta, v)
+    return beta, _intercept(beta, v, low, high), step, float(left)
+
+
+def _intercept(beta: NDArray, v: NDArray, low: NDArray, high: NDArray) -> float:
     free = (beta > low) & (beta < high)
     if free.any():
-        b = v[free].mean()
+        return float(v[free].mean())
     # any value between the two does
-    else:
-        b = ((v + cannot_grow).max() + (v + cannot_shrink).min()) / 2
-    return beta, float(b), step, float(left)
+    return float((v[beta < high].max() + v[beta > low].min()) / 2)
 
 # %% ../../nbs/algorithms/svm.ipynb #2c3e4715
 def smo(
@@ -423,6 +427,129 @@ def _positive(**given) -> None:
         ):
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
+# %% ../../nbs/algorithms/svm.ipynb #27b46d5a
+def _violation(beta, v, low, high, balanced) -> float:
+    grow = v[beta < high].max(initial=-np.inf)
+    shrink = v[beta > low].min(initial=np.inf)
+    return float(grow - shrink if balanced else max(grow, -shrink, 0.0))
+
+
+def _finish(
+    row: Callable,
+    target: NDArray,
+    low: NDArray,
+    high: NDArray,
+    beta: NDArray,
+    v: NDArray,
+    balanced: bool = True,
+) -> tuple[NDArray, float, float]:
+    """From nearly optimal to optimal: (beta, b, violation), no worse than before.
+
+    Arguments as of `_solve`; unless `balanced`, there is no balance and no intercept.
+    """
+    begun, before = (beta, v), _violation(beta, v, low, high, balanced)
+    beta, v, b = beta.copy(), v.copy(), 0.0
+    free = (beta > low) & (beta < high)
+    tiny = 1e-12 * max(np.abs(target).max(), np.abs(v).max(), np.finfo(float).tiny)
+    for _ in range(30):
+        F = np.flatnonzero(free)
+        f = len(F)
+        # 500 take 10 ms, and the work grows with their cube; rows must fit into memory
+        if f > 500 or f * len(v) > 4e6:
+            break
+        if f:
+            rows, centre = np.array([row(i) for i in F]), v[F].mean() * balanced
+            M = np.ones((f + balanced, f + balanced))
+            M[:f, :f], M[f:, f:] = rows[:, F], 0.0
+            need = np.r_[v[F] - centre, np.zeros(int(balanced))]
+            step = scipy.linalg.lstsq(
+                M, need, cond=1e-12, lapack_driver="gelsy", check_finite=False
+            )[0]
+            rest = need - M @ step
+            # no solution: along `rest` the kernel is flat and the dual rises for ever
+            flat = np.abs(rest).max() > 1e3 * tiny
+            step = (rest if flat else step)[:f]
+            end = np.where(step > 0, high[F], low[F])
+            room = np.full(f, np.inf)
+            np.divide(end - beta[F], step, out=room, where=step != 0)
+            size = room.min() if flat else min(1.0, room.min())
+            beta[F] += size * step
+            v -= size * (step @ rows)
+            met = room <= size
+            beta[F[met]], free[F[met]] = end[met], False
+            if met.any():
+                continue
+        b = _intercept(beta, v, low, high) if balanced else 0.0
+        leave = (beta == low) & (beta < high) & (v > b + tiny)
+        leave |= (beta == high) & (beta > low) & (v < b - tiny)
+        if not leave.any():
+            break
+        free |= leave
+    for end in (low, high):
+        np.copyto(beta, end, where=np.abs(beta - end) <= 1e-14 * (high - low))
+    after = _violation(beta, v, low, high, balanced)
+    if not after <= before:
+        (beta, v), after = begun, before
+    return beta, _intercept(beta, v, low, high) if balanced else 0.0, after
+
+# %% ../../nbs/algorithms/svm.ipynb #3c6fe967
+def polish(
+    alpha: ArrayLike, K: ArrayLike, y: ArrayLike, C: float
+) -> tuple[NDArray[np.floating], float]:
+    r"""Multipliers that are nearly right, made right by a linear system.
+
+    .. math:: K_{FF} \beta_F + b = y_F - K_{FB} \beta_B, \qquad \sum_i \beta_i = 0
+
+    Parameters
+    ----------
+    alpha : array_like, shape (n,)
+        Multipliers between 0 and C that balance, as from `smo`.
+    K : array_like, shape (n, n)
+        Kernel matrix.
+    y : array_like, shape (n,)
+        Labels, -1 and 1.
+    C : float
+        Upper bound of the multipliers, above 0.
+
+    Returns
+    -------
+    tuple
+        Multipliers (n,) and intercept; those that came where nothing is gained.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, C is not above 0, or alpha is out of bounds or balance.
+
+    Notes
+    -----
+    `SVC`, `SVR` and `OneClassSVM` end this way. Above 500 free multipliers nothing is
+    done.
+
+    Use when scores must not depend on the order or the repetition of rows.
+    Avoid when multipliers are far from right: run `smo` first.
+
+    References
+    ----------
+    Nocedal and Wright, Numerical Optimization, 2006, section 16.5.
+
+    Examples
+    --------
+    >>> alpha, b = polish([0.24, 0.24], [[2.0, 6.0], [6.0, 18.0]], [-1, 1], C=1.0)
+    >>> alpha.round(4).tolist(), round(b, 4)
+    ([0.25, 0.25], -2.0)
+    """
+    alpha, K, y = _dual_arguments(alpha, K, y)
+    _positive(C=C)
+    if alpha.min() < 0 or alpha.max() > C or abs(alpha @ y) > 1e-9 * C * len(y):
+        raise ValueError(
+            f"alpha must lie between 0 and C={C:g} and balance, got {alpha.min():g} to "
+            f"{alpha.max():g} with balance {alpha @ y:.2g}"
+        )
+    beta, low, high = alpha * y, np.minimum(0, C * y), np.maximum(0, C * y)
+    beta, b, _ = _finish(lambda i: K[i], y, low, high, beta, y - K @ beta)
+    return beta * y, b
+
 # %% ../../nbs/algorithms/svm.ipynb #1bd676a4
 def lift_radius(X: ArrayLike) -> NDArray[np.floating]:
     r"""Points of the plane with their squared distance from the origin as a third feature.
@@ -465,13 +592,29 @@ def lift_radius(X: ArrayLike) -> NDArray[np.floating]:
 
 # %% ../../nbs/algorithms/svm.ipynb #a19b1c10
 def _pair(X: ArrayLike, Y: ArrayLike | None) -> tuple[NDArray, NDArray]:
-    X = np.asarray(X, dtype=np.float64)
-    Y = X if Y is None else np.asarray(Y, dtype=np.float64)
+    X, Y = (
+        Z.astype(np.float64, copy=False).tocsr()
+        if scipy.sparse.issparse(Z)
+        else np.asarray(Z, dtype=np.float64)
+        for Z in (X, X if Y is None else Y)
+    )
     if X.ndim != 2 or Y.ndim != 2 or X.shape[1] != Y.shape[1]:
         raise ValueError(
             f"X and Y must have shapes (n, d) and (m, d), got {X.shape} and {Y.shape}"
         )
     return X, Y
+
+
+def _products(X, Y) -> NDArray:
+    """Inner products of rows, of which some may be stored sparse; the result is not."""
+    products = X @ Y.T
+    return products.toarray() if scipy.sparse.issparse(products) else products
+
+
+def _squared_lengths(X) -> NDArray:
+    if scipy.sparse.issparse(X):
+        return np.asarray(X.multiply(X).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", X, X)
 
 # %% ../../nbs/algorithms/svm.ipynb #885f62cd
 def linear_kernel(X: ArrayLike, Y: ArrayLike | None = None) -> NDArray[np.floating]:
@@ -481,9 +624,9 @@ def linear_kernel(X: ArrayLike, Y: ArrayLike | None = None) -> NDArray[np.floati
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
+    X : array_like or sparse matrix, shape (n, d)
         Rows.
-    Y : array_like, shape (m, d), optional
+    Y : array_like or sparse matrix, shape (m, d), optional
         Other rows; None means X.
 
     Returns
@@ -510,8 +653,7 @@ def linear_kernel(X: ArrayLike, Y: ArrayLike | None = None) -> NDArray[np.floati
     >>> linear_kernel([[1.0, 2.0]], [[3.0, -1.0]]).tolist()
     [[1.0]]
     """
-    X, Y = _pair(X, Y)
-    return X @ Y.T
+    return _products(*_pair(X, Y))
 
 
 def polynomial_kernel(
@@ -527,9 +669,9 @@ def polynomial_kernel(
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
+    X : array_like or sparse matrix, shape (n, d)
         Rows.
-    Y : array_like, shape (m, d), optional
+    Y : array_like or sparse matrix, shape (m, d), optional
         Other rows; None means X.
     degree : float
         Power, 0 or more.
@@ -567,7 +709,7 @@ def polynomial_kernel(
         raise ValueError(f"degree must be 0 or more, got {degree!r}")
     gamma = 1 / X.shape[1] if gamma is None else gamma
     _positive(gamma=gamma)
-    return (gamma * (X @ Y.T) + coef0) ** degree
+    return (gamma * _products(X, Y) + coef0) ** degree
 
 
 def rbf_kernel(
@@ -579,9 +721,9 @@ def rbf_kernel(
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
+    X : array_like or sparse matrix, shape (n, d)
         Rows.
-    Y : array_like, shape (m, d), optional
+    Y : array_like or sparse matrix, shape (m, d), optional
         Other rows; None means X.
     gamma : float, optional
         Inverse squared width, above 0; None means 1 / d.
@@ -615,11 +757,12 @@ def rbf_kernel(
     gamma = 1 / X.shape[1] if gamma is None else gamma
     _positive(gamma=gamma)
     # fewer digits are lost near the origin
-    centre = Y.mean(axis=0) if len(Y) else 0.0
-    X, Y = X - centre, Y - centre
-    squared = X @ (-2 * Y.T)
-    squared += np.einsum("ij,ij->i", X, X)[:, None]
-    squared += np.einsum("ij,ij->i", Y, Y)
+    if not scipy.sparse.issparse(X) and not scipy.sparse.issparse(Y):
+        centre = Y.mean(axis=0) if len(Y) else 0.0
+        X, Y = X - centre, Y - centre
+    squared = _products(X, -2 * Y)
+    squared += _squared_lengths(X)[:, None]
+    squared += _squared_lengths(Y)
     np.maximum(squared, 0, out=squared)
     if same:
         np.fill_diagonal(squared, 0)
@@ -636,9 +779,9 @@ def sigmoid_kernel(
 
     Parameters
     ----------
-    X : array_like, shape (n, d)
+    X : array_like or sparse matrix, shape (n, d)
         Rows.
-    Y : array_like, shape (m, d), optional
+    Y : array_like or sparse matrix, shape (m, d), optional
         Other rows; None means X.
     gamma : float, optional
         Factor, above 0; None means 1 / d.
@@ -672,7 +815,7 @@ def sigmoid_kernel(
     X, Y = _pair(X, Y)
     gamma = 1 / X.shape[1] if gamma is None else gamma
     _positive(gamma=gamma)
-    return np.tanh(gamma * (X @ Y.T) + coef0)
+    return np.tanh(gamma * _products(X, Y) + coef0)
 
 
 def is_positive_semidefinite(K: ArrayLike, tol: float = 1e-8) -> bool:
@@ -742,9 +885,13 @@ class _KernelMachine(BaseEstimator):
             _positive(gamma=self.gamma)
         _positive(tol=self.tol, cache_size=self.cache_size)
 
-    def _start(self, X: NDArray) -> None:
+    def _start(self, X: NDArray, weight: NDArray) -> None:
         """Take the rows: the value of gamma, and a check of a matrix that is given."""
+        if not (weight > 0).any():
+            raise ValueError("at least one row must have a weight above 0, got none")
         if self.kernel == "precomputed":
+            if scipy.sparse.issparse(X):
+                raise TypeError("a precomputed kernel must be dense, got a sparse one")
             if X.shape[0] != X.shape[1]:
                 raise ValueError(
                     f"Precomputed matrix must be a square matrix, the kernel of every row with every row. Input is a {X.shape[0]}x{X.shape[1]} matrix."
@@ -757,7 +904,7 @@ class _KernelMachine(BaseEstimator):
                     UserWarning,
                     stacklevel=3,
                 )
-        spread = X.var()
+        spread = _variance(X, weight)
         self._gamma = (
             {
                 "scale": 1 / (X.shape[1] * spread) if spread > 0 else 1.0,
@@ -770,9 +917,10 @@ class _KernelMachine(BaseEstimator):
     def _kernel(self, X: NDArray, Y: NDArray) -> NDArray:
         if callable(self.kernel):
             K = np.asarray(self.kernel(X, Y), dtype=np.float64)
-            if K.shape != (len(X), len(Y)):
+            if K.shape != (X.shape[0], Y.shape[0]):
                 raise ValueError(
-                    f"the kernel function must give shape ({len(X)}, {len(Y)}), got {K.shape}"
+                    f"the kernel function must give shape {(X.shape[0], Y.shape[0])}, "
+                    f"got {K.shape}"
                 )
             return K
         if self.kernel == "rbf":
@@ -781,7 +929,7 @@ class _KernelMachine(BaseEstimator):
             return polynomial_kernel(X, Y, self.degree, self._gamma, self.coef0)
         if self.kernel == "sigmoid":
             return sigmoid_kernel(X, Y, self._gamma, self.coef0)
-        return X @ Y.T
+        return _products(X, Y)
 
     def _rows_of(self, X: NDArray, where: NDArray) -> tuple[Callable, NDArray]:
         """A function that gives rows of the kernel among the rows `where`, and its diagonal.
@@ -815,19 +963,29 @@ class _KernelMachine(BaseEstimator):
 
         return row, diagonal
 
+    def _found(self, row, diagonal, target, low, high, beta, v):
+        """Steps of two until `tol`, then the exact end: beta, intercept, steps."""
+        beta, b, steps, left = _solve(
+            row, diagonal, target, low, high, beta, v, self.tol, self.max_iter
+        )
+        self._tell(left)
+        if left <= self.tol:
+            beta, b, _ = _finish(row, target, low, high, beta, v)
+        return beta, b, steps
+
     def _tell(self, left: float) -> None:
         if left > self.tol:
             warnings.warn(
                 f"{type(self).__name__}: no convergence in max_iter={self.max_iter} steps: a pair violates the conditions by {left:.2e}, "
                 f"above tol={self.tol:g}; scale the features, or raise max_iter",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _against(self, X) -> NDArray:
         """Kernel of new rows with the support vectors, shape (m, n_sv)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse="csr")
         return (
             X[:, self.support_]
             if self.kernel == "precomputed"
@@ -855,7 +1013,20 @@ class _KernelMachine(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
         return tags
+
+
+def _variance(X, weight: NDArray) -> float:
+    """Variance of all entries of rows that count by their weights."""
+    kept = weight > 0
+    if scipy.sparse.issparse(X):
+        X, v = X[kept], weight[kept] / weight[kept].sum() / X.shape[1]
+        return float((v @ X.multiply(X)).sum() - (v @ X).sum() ** 2)
+    if np.ptp(weight[kept]) == 0:
+        return float(X[kept].var())
+    mean = np.average(X.mean(axis=1), weights=weight * kept)
+    return float(np.average(((X - mean) ** 2).mean(axis=1), weights=weight * kept))
 
 # %% ../../nbs/algorithms/svm.ipynb #dedd9578
 class SVC(ClassifierMixin, _KernelMachine):
@@ -872,13 +1043,15 @@ class SVC(ClassifierMixin, _KernelMachine):
     degree : int
         Power of 'poly'.
     gamma : {'scale', 'auto'} or float
-        Factor of 'poly', 'rbf' and 'sigmoid'; 'scale' is 1 / (d var(X)), 'auto' 1 / d.
+        Factor of 'poly', 'rbf' and 'sigmoid'; 'auto' is 1 / d, 'scale' 1 / (d var(X)),
+        where rows count by their weights (scikit-learn counts all rows alike).
     coef0 : float
         Constant of 'poly' and 'sigmoid'.
     shrinking : bool
         Accepted for scikit-learn's sake; the answer does not depend on it.
     tol : float
-        Largest violation of the conditions at the end.
+        Largest violation of the conditions at the end of the steps; an exact end follows,
+        as by `polish`, unless more than 500 multipliers are free.
     cache_size : float
         Memory for kernel rows, megabytes.
     class_weight : dict, 'balanced' or None
@@ -921,7 +1094,7 @@ class SVC(ClassifierMixin, _KernelMachine):
 
     Notes
     -----
-    Probabilities come from `platt_scaling` on held-out scores.
+    Probabilities come from `platt_scaling` on held-out scores. Rows may be sparse.
 
     Use when rows are some thousands at most, features are scaled, and the boundary is curved.
     Avoid when rows are a hundred thousand or more: the work grows with their square.
@@ -994,10 +1167,10 @@ class SVC(ClassifierMixin, _KernelMachine):
             raise ValueError(
                 f"decision_function_shape must be 'ovr' or 'ovo', got {self.decision_function_shape!r}"
             )
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
         check_classification_targets(y)
-        self._start(X)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        self._start(X, weight)
         kept = np.flatnonzero(weight > 0)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(np.unique(index[kept])) < 2 or len(np.unique(index[kept])) < len(
@@ -1010,14 +1183,14 @@ class SVC(ClassifierMixin, _KernelMachine):
         prices = self._prices(index, weight)
         k = len(self.classes_)
         # found[i, :, j]: multipliers of the machine i against j
-        found, self.intercept_, steps = np.zeros((k, len(X), k)), [], []
+        found, self.intercept_, steps = np.zeros((k, len(y), k)), [], []
         for i in range(k):
             for j in range(i + 1, k):
                 where = kept[(index[kept] == i) | (index[kept] == j)]
                 sign = np.where(index[where] == i, 1.0, -1.0)
                 row, diagonal = self._rows_of(X, where)
                 bound = sign * prices[where]
-                beta, b, step, left = _solve(
+                beta, b, step = self._found(
                     row,
                     diagonal,
                     sign,
@@ -1025,10 +1198,7 @@ class SVC(ClassifierMixin, _KernelMachine):
                     np.maximum(0, bound),
                     np.zeros(len(where)),
                     sign.copy(),
-                    self.tol,
-                    self.max_iter,
                 )
-                self._tell(left)
                 found[i, where, j] = beta
                 self.intercept_.append(b)
                 steps.append(step)
@@ -1325,6 +1495,144 @@ def pegasos(
     return mean / (n_iter - n_iter // 2)
 
 # %% ../../nbs/algorithms/svm.ipynb #7e6d3ee6
+def _newton_squared_hinge(A, y, prices, tol, max_iter) -> tuple[NDArray, int, float]:
+    """Weights of the squared hinge: only rows inside the street enter the Hessian."""
+    (n, p), scale = A.shape, max(1.0, prices.sum())
+    w, f, before, near = np.zeros(p), np.zeros(n), None, 0
+    lost = lambda f: prices @ np.maximum(0, 1 - y * f) ** 2  # noqa: E731
+    cost = lambda w, f: 0.5 * w @ w + lost(f)  # noqa: E731
+    for step in range(max_iter + 1):
+        inside = y * f < 1
+        Ai, ci = A[inside], prices[inside]
+        g = w - 2 * (ci * (y[inside] - f[inside])) @ Ai
+        left = np.abs(g).max() / scale
+        near += left <= 1e-2 * tol
+        same, before = before is not None and (inside == before).all(), inside
+        # two full steps within one parabola: exact
+        if step == max_iter or near > 10 or (near > 1 and same):
+            break
+        move, size, now = _bent(Ai, ci, g), 1.0, cost(w, f)
+        move_f = A @ move
+        while (
+            not near
+            and size > 1e-12
+            and cost(w - size * move, f - size * move_f)
+            > now - 1e-4 * size * (g @ move)
+        ):
+            size /= 2
+        w, f = w - size * move, f - size * move_f
+    return w, step, left
+
+
+def _bent(A, c, g) -> NDArray:
+    """The Newton step (I + 2 A' diag(c) A)^-1 g; without that matrix if it is large."""
+    if not scipy.sparse.issparse(A) and A.shape[1] <= 1000:
+        H = 2 * (A.T * c) @ A
+        H[np.diag_indices_from(H)] += 1
+        return np.linalg.solve(H, g)
+    times = lambda u: u + 2 * (A.T @ (c * (A @ u)))  # noqa: E731
+    H = scipy.sparse.linalg.LinearOperator((len(g), len(g)), times, dtype=np.float64)
+    return scipy.sparse.linalg.cg(H, g, rtol=1e-9, maxiter=10 * len(g))[0]
+
+# %% ../../nbs/algorithms/svm.ipynb #20d20d6c
+def _dual_descent(A, y, prices, tol, max_iter, rng) -> tuple[NDArray, int, float]:
+    """Weights of the plain hinge: one multiplier at a time, in closed form."""
+    w, alpha, squared = np.zeros(A.shape[1]), np.zeros(len(y)), _squared_lengths(A)
+    if scipy.sparse.issparse(A):
+        cuts = list(zip(A.indptr, A.indptr[1:]))
+        rows = [(A.indices[i:j], A.data[i:j]) for i, j in cuts]
+    else:
+        rows = [(slice(None), a) for a in A]
+    for step in range(1, max_iter + 1):
+        largest, smallest = -np.inf, np.inf
+        for i in rng.permutation(len(y)):
+            at, values = rows[i]
+            g = y[i] * (values @ w[at]) - 1
+            bent = (
+                min(g, 0.0)
+                if alpha[i] == 0
+                else max(g, 0.0) if alpha[i] == prices[i] else g
+            )
+            largest, smallest = max(largest, bent), min(smallest, bent)
+            if bent != 0 and squared[i] > 0:
+                new = min(max(alpha[i] - g / squared[i], 0.0), prices[i])
+                w[at] += (new - alpha[i]) * y[i] * values
+                alpha[i] = new
+        if largest - smallest <= tol:
+            low, high = np.minimum(0, y * prices), np.maximum(0, y * prices)
+            row = lambda i: _products(A, A[i : i + 1])[:, 0]  # noqa: E731
+            beta = _finish(row, y, low, high, alpha * y, y - A @ w, balanced=False)[0]
+            return beta @ A, step, largest - smallest
+    return w, step, largest - smallest
+
+# %% ../../nbs/algorithms/svm.ipynb #9fe973e2
+def _newton_l1(A, y, prices, tol, max_iter) -> tuple[NDArray, int, float]:
+    """Weights of the squared hinge with a price on absolute values."""
+    (n, p), scale = A.shape, max(1.0, prices.sum())
+    w, f, before, near = np.zeros(p), np.zeros(n), None, 0
+    cost = (  # noqa: E731
+        lambda w, f: np.abs(w).sum() + prices @ np.maximum(0, 1 - y * f) ** 2
+    )
+    for step in range(max_iter + 1):
+        inside = y * f < 1
+        Ai, ci = A[inside], prices[inside]
+        g = -2 * (ci * (y[inside] - f[inside])) @ Ai
+        slope = np.where(
+            w, g + np.sign(w), np.sign(g) * np.maximum(np.abs(g) - 1, 0)
+        )
+        left = np.abs(slope).max() / scale
+        near += left <= 1e-2 * tol
+        same, before = before is not None and (inside == before).all(), inside
+        if step == max_iter or near > 10 or (near > 1 and same):
+            break
+        # the weights in use, and those that want to move most
+        S = np.argsort(-np.abs(slope), kind="stable")[: 50 + np.count_nonzero(w)]
+        S = np.union1d(np.flatnonzero(w), S[slope[S] != 0])
+        B = Ai[:, S]
+        root = np.sqrt(2 * ci)[:, None]
+        B = B.multiply(root).tocsr() if scipy.sparse.issparse(B) else B * root
+        H, move = _products(B.T, B.T), np.zeros(p)
+        move[S] = w[S] - _with_corners(H, H @ w[S] - g[S], w[S])
+        move_f, size, now = A @ move, 1.0, cost(w, f)
+        gain = g @ move + np.abs(w).sum() - np.abs(w - move).sum()
+        while (
+            not near
+            and size > 1e-12
+            and cost(w - size * move, f - size * move_f) > now - 1e-4 * size * gain
+        ):
+            size /= 2
+        w, f = w - size * move, f - size * move_f
+    return w, step, left
+
+
+def _with_corners(H, q, z) -> NDArray:
+    """Minimise z @ H @ z / 2 - q @ z + |z|: weight by weight, then with signs held."""
+    r, before, rows, values = q - H @ z, None, list(H), z.tolist()
+    diagonal = H.diagonal().tolist()
+    for _ in range(100):
+        for j, (bend, old) in enumerate(zip(diagonal, values)):
+            pull = r.item(j) + bend * old
+            if abs(pull) <= 1 or bend == 0:
+                new = 0.0
+            else:
+                new = (pull - 1 if pull > 0 else pull + 1) / bend
+            if new != old:
+                r -= rows[j] * (new - old)
+                values[j] = new
+        z = np.array(values)
+        signs = np.sign(z)
+        if before is not None and (signs == before).all():
+            on = np.flatnonzero(signs)
+            exact = np.zeros(len(z))
+            pulled = q[on] - signs[on]
+            exact[on] = np.linalg.lstsq(H[np.ix_(on, on)], pulled, rcond=None)[0]
+            slope = q - H @ exact
+            if (np.sign(exact) == signs).all() and np.abs(slope).max() <= 1 + 1e-9:
+                return exact
+        before = signs
+    return z
+
+# %% ../../nbs/algorithms/svm.ipynb #d30d8d7a
 class LinearSVC(ClassifierMixin, BaseEstimator):
     r"""Linear support vector classifier without a kernel.
 
@@ -1332,14 +1640,17 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    penalty : {'l2'}
-        Squared length of the weights.
+    penalty : {'l2', 'l1'}
+        Half the squared length of the weights, or the sum of their absolute values.
     loss : {'squared_hinge', 'hinge'}
         Loss; 'squared_hinge' is fitted by Newton's method, 'hinge' by coordinate descent on the dual.
+    dual : {'auto'} or bool
+        Accepted for scikit-learn's sake: 'hinge' is always solved in its dual,
+        'squared_hinge' never; where scikit-learn has no solver it is refused.
     C : float
         Price of a violation, above 0.
     tol : float
-        Largest slope, or largest violation of the dual, at the end.
+        Largest slope, or violation of the dual, from which the exact end is sought.
     max_iter : int
         Largest number of Newton steps, or of passes over the rows.
     fit_intercept : bool
@@ -1374,6 +1685,8 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
+    Rows may be a sparse matrix.
+
     Use when rows or features are many and a plane will do.
     Avoid when the boundary is curved.
 
@@ -1393,37 +1706,60 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
         penalty="l2",
         loss="squared_hinge",
         *,
-        C=1.0,
+        dual="auto",
         tol=1e-4,
-        max_iter=1000,
+        C=1.0,
         fit_intercept=True,
         intercept_scaling=1.0,
         class_weight=None,
         random_state=None,
+        max_iter=1000,
     ):
         self.penalty = penalty
         self.loss = loss
-        self.C = C
+        self.dual = dual
         self.tol = tol
-        self.max_iter = max_iter
+        self.C = C
         self.fit_intercept = fit_intercept
         self.intercept_scaling = intercept_scaling
         self.class_weight = class_weight
         self.random_state = random_state
+        self.max_iter = max_iter
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _solver(self) -> Callable:
+        if self.penalty not in ("l1", "l2"):
+            raise ValueError(f"penalty must be 'l2' or 'l1', got {self.penalty!r}")
+        if self.loss not in ("hinge", "squared_hinge"):
+            raise ValueError(f"loss must be 'hinge' or 'squared_hinge', got {self.loss!r}")
+        if not (isinstance(self.dual, (bool, np.bool_)) or self.dual == "auto"):
+            raise ValueError(f"dual must be 'auto', True or False, got {self.dual!r}")
+        # scikit-learn's table of what exists
+        if self.penalty == "l1" and (self.loss == "hinge" or self.dual is True):
+            raise ValueError(
+                "penalty='l1' needs loss='squared_hinge' and dual=False or 'auto', got "
+                f"loss={self.loss!r}, dual={self.dual!r}"
+            )
+        if self.loss == "hinge" and self.dual is False:
+            raise ValueError("loss='hinge' is solved in its dual only, got dual=False")
+        if self.loss == "hinge":
+            return self._by_dual
+        return _newton_l1 if self.penalty == "l1" else _newton_squared_hinge
 
     def fit(self, X, y, sample_weight=None) -> "LinearSVC":
         """Fit one machine, or one a class against the rest; a weight is a factor of C."""
-        if self.penalty != "l2":
-            raise ValueError(f"penalty must be 'l2', got {self.penalty!r}")
-        if self.loss not in ("hinge", "squared_hinge"):
-            raise ValueError(f"loss must be 'hinge' or 'squared_hinge', got {self.loss!r}")
+        solve = self._solver()
         _positive(
             C=self.C,
             tol=self.tol,
             max_iter=self.max_iter,
             intercept_scaling=self.intercept_scaling,
         )
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -1433,12 +1769,15 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
         prices = SVC._prices(
             self, index, _check_sample_weight(sample_weight, X, dtype=np.float64)
         )
-        A = (
-            np.column_stack([X, np.full(len(X), float(self.intercept_scaling))])
-            if self.fit_intercept
-            else X
-        )
-        solve = _newton_squared_hinge if self.loss == "squared_hinge" else self._by_dual
+        kept = np.flatnonzero(prices > 0)
+        if not len(kept):
+            raise ValueError("at least one row must have a weight above 0, got none")
+        A, index, prices = X[kept], index[kept], prices[kept]
+        if self.fit_intercept:
+            ones = np.full((len(kept), 1), float(self.intercept_scaling))
+            join = scipy.sparse.hstack if scipy.sparse.issparse(X) else np.hstack
+            A = join([A, ones])
+            A = A.tocsr() if scipy.sparse.issparse(X) else A
         W, steps = [], []
         for c in [1] if len(self.classes_) == 2 else range(len(self.classes_)):
             w, step, left = solve(
@@ -1469,7 +1808,7 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
     def decision_function(self, X) -> NDArray:
         """Scores, (n,) for two classes, else (n, n_classes)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False, accept_sparse="csr")
         scores = X @ self.coef_.T + self.intercept_
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -1479,53 +1818,6 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
         return self.classes_[
             (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         ]
-
-
-def _newton_squared_hinge(A, y, prices, tol, max_iter) -> tuple[NDArray, int, float]:
-    """Weights of the squared hinge: only rows inside the street enter the Hessian."""
-    w, f = np.zeros(A.shape[1]), np.zeros(len(A))
-    scale = max(1.0, prices.sum())
-    cost = lambda w, f: 0.5 * w @ w + prices @ np.maximum(0, 1 - y * f) ** 2  # noqa: E731
-    for step in range(max_iter + 1):
-        inside = y * f < 1
-        Ai, ci = A[inside], prices[inside]
-        g = w - 2 * (ci * (y[inside] - f[inside])) @ Ai
-        left = np.abs(g).max() / scale
-        if left <= 1e-2 * tol or step == max_iter:
-            break
-        H = 2 * (Ai.T * ci) @ Ai
-        H[np.diag_indices_from(H)] += 1
-        move = np.linalg.solve(H, g)
-        move_f, size, now = A @ move, 1.0, cost(w, f)
-        while (
-            cost(w - size * move, f - size * move_f) > now - 1e-4 * size * (g @ move)
-            and size > 1e-12
-        ):
-            size /= 2
-        w, f = w - size * move, f - size * move_f
-    return w, step, left
-
-
-def _dual_descent(A, y, prices, tol, max_iter, rng) -> tuple[NDArray, int, float]:
-    """Weights of the plain hinge: one multiplier at a time, its best value in closed form."""
-    w, alpha, squared = np.zeros(A.shape[1]), np.zeros(len(A)), np.einsum("ij,ij->i", A, A)
-    for step in range(1, max_iter + 1):
-        largest, smallest = -np.inf, np.inf
-        for i in rng.permutation(len(A)):
-            g = y[i] * (A[i] @ w) - 1
-            bent = (
-                min(g, 0.0)
-                if alpha[i] == 0
-                else max(g, 0.0) if alpha[i] == prices[i] else g
-            )
-            largest, smallest = max(largest, bent), min(smallest, bent)
-            if bent != 0 and squared[i] > 0:
-                new = min(max(alpha[i] - g / squared[i], 0.0), prices[i])
-                w += (new - alpha[i]) * y[i] * A[i]
-                alpha[i] = new
-        if largest - smallest <= tol:
-            break
-    return w, step, largest - smallest
 
 # %% ../../nbs/algorithms/svm.ipynb #a8c5d887
 class SVR(RegressorMixin, _KernelMachine):
@@ -1540,7 +1832,8 @@ class SVR(RegressorMixin, _KernelMachine):
     degree, gamma, coef0
         As in `SVC`.
     tol : float
-        Largest violation of the conditions at the end.
+        Largest violation of the conditions at the end of the steps; an exact end follows,
+        as by `polish`, unless more than 500 multipliers are free.
     C : float
         Price of an error outside the tube, above 0.
     epsilon : float
@@ -1616,16 +1909,17 @@ class SVR(RegressorMixin, _KernelMachine):
         self._check_kernel()
         if not (isinstance(self.epsilon, (int, float, np.number)) and self.epsilon >= 0):
             raise ValueError(f"epsilon must be a number, 0 or more, got {self.epsilon!r}")
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        y = y.astype(np.float64)
-        self._start(X)
-        n = len(X)
-        price = self.C * _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, accept_sparse="csr"
+        )
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        self._start(X, weight)
+        n, y, price = len(y), y.astype(np.float64), self.C * np.maximum(weight, 0)
         row, diagonal = self._rows_of(X, np.arange(n))
         twice = lambda i: np.tile(row(i % n), 2)  # noqa: E731
         start = np.r_[y - self.epsilon, y + self.epsilon]
         none = np.zeros(n)
-        beta, b, self.n_iter_, left = _solve(
+        beta, b, self.n_iter_ = self._found(
             twice,
             np.tile(diagonal, 2),
             start,
@@ -1633,10 +1927,7 @@ class SVR(RegressorMixin, _KernelMachine):
             np.r_[price, none],
             np.zeros(2 * n),
             start.copy(),
-            self.tol,
-            self.max_iter,
         )
-        self._tell(left)
         beta = beta[:n] + beta[n:]
         support = np.flatnonzero(beta)
         self._keep(X, support)
@@ -1664,7 +1955,8 @@ class OneClassSVM(OutlierMixin, _KernelMachine):
     degree, gamma, coef0
         As in `SVC`.
     tol : float
-        Largest violation of the conditions at the end.
+        Largest violation of the conditions at the end of the steps; an exact end follows,
+        as by `polish`, unless more than 500 multipliers are free.
     nu : float
         Largest share of rows outside, above 0 and at most 1.
     shrinking : bool
@@ -1737,17 +2029,15 @@ class OneClassSVM(OutlierMixin, _KernelMachine):
         self._check_kernel()
         if not (isinstance(self.nu, (int, float, np.number)) and 0 < self.nu <= 1):
             raise ValueError(f"nu must lie above 0 and at most at 1, got {self.nu!r}")
-        X = validate_data(self, X, dtype=np.float64)
-        self._start(X)
-        n = len(X)
-        bound = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X = validate_data(self, X, dtype=np.float64, accept_sparse="csr")
+        bound = np.maximum(_check_sample_weight(sample_weight, X, dtype=np.float64), 0)
+        self._start(X, bound)
+        n = len(bound)
         row, diagonal = self._rows_of(X, np.arange(n))
         beta = np.clip(self.nu * bound.sum() - np.r_[0, np.cumsum(bound)[:-1]], 0, bound)
         v = -sum((beta[i] * row(i) for i in np.flatnonzero(beta)), np.zeros(n))
-        beta, b, self.n_iter_, left = _solve(
-            row, diagonal, np.zeros(n), np.zeros(n), bound, beta, v, self.tol, self.max_iter
-        )
-        self._tell(left)
+        none = np.zeros(n)
+        beta, b, self.n_iter_ = self._found(row, diagonal, none, none, bound, beta, v)
         support = np.flatnonzero(beta)
         self._keep(X, support)
         self.dual_coef_, self.intercept_, self.n_support_ = (
@@ -1760,10 +2050,14 @@ class OneClassSVM(OutlierMixin, _KernelMachine):
 
     def score_samples(self, X) -> NDArray:
         """Scores before the offset: the higher, the more usual."""
-        return self._against(X) @ self.dual_coef_[0]
+        scores = self._against(X) @ self.dual_coef_[0]
+        # support vectors lie on the edge: rounding must not put them on one side
+        edge = self.offset_[0]
+        scores[np.abs(scores - edge) < 1e-11 * max(1.0, abs(edge))] = edge
+        return scores
 
     def decision_function(self, X) -> NDArray:
-        """Scores: positive inside the region."""
+        """Scores: positive inside the region, 0 on its edge."""
         return self.score_samples(X) - self.offset_[0]
 
     def predict(self, X) -> NDArray:

@@ -5,15 +5,12 @@
 # %% ../../nbs/algorithms/tabular.ipynb #4f04af8c
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, product, repeat
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import chain, count, product, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 # first, because it says what to install where Gymnasium is missing
-from .reinforcement_learning import _whole
+from mlcheat.algorithms.reinforcement_learning import (
+    Agent,
+    _bad_step,
+    _policy_table,
+    _reset,
+    _share,
+    _sizes_and_starts,
+    _whole,
+)
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -29,9 +34,9 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 # %% auto #0
-__all__ = ['RandomWalk', 'DynaMaze', 'PerVisit', 'linear_schedule', 'Episode', 'Result', 'Prediction', 'returns_of',
-           'mc_prediction', 'mc_control', 'td_update', 'td_prediction', 'batch_values', 'sarsa', 'expected_sarsa',
-           'n_step_sarsa', 'q_learning', 'TabularVectorEnv', 'learn_vectorized', 'double_q_learning', 'dyna_q']
+__all__ = ['RandomWalk', 'DynaMaze', 'PerVisit', 'linear_schedule', 'Result', 'Prediction', 'returns_of', 'mc_prediction',
+           'mc_control', 'td_update', 'td_prediction', 'batch_values', 'sarsa', 'expected_sarsa', 'n_step_sarsa',
+           'q_learning', 'TabularVectorEnv', 'learn_vectorized', 'double_q_learning', 'dyna_q']
 
 # %% ../../nbs/algorithms/tabular.ipynb #7dbd1bba
 class _TableEnv(gym.Env):
@@ -239,17 +244,7 @@ class _Codec:
     """Elements of a finite space as numbers 0 to n - 1."""
 
     def __init__(self, space: gym.Space, what: str):
-        parts = space.spaces if isinstance(space, gym.spaces.Tuple) else (space,)
-        if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1:
-            self.sizes, self.starts = space.nvec.tolist(), space.start.tolist()
-        elif all(isinstance(part, gym.spaces.Discrete) for part in parts):
-            self.sizes = [int(part.n) for part in parts]
-            self.starts = [int(part.start) for part in parts]
-        else:
-            raise TypeError(
-                f"a table needs a finite {what} space: Discrete, MultiDiscrete "
-                f"or a Tuple of Discrete, got {space}"
-            )
+        self.sizes, self.starts = _sizes_and_starts(space, what)
         self.space, self.n = space, math.prod(self.sizes)
         plain = isinstance(space, gym.spaces.Discrete) and self.starts == [0]
         one = isinstance(space, gym.spaces.Discrete)
@@ -303,22 +298,6 @@ def _chooser(
     return choose
 
 
-def _reset(env: gym.Env, seed: int | None = None):
-    if seed is not None:
-        names = inspect.signature(env.unwrapped.reset).parameters
-        if "seed" not in names and not any(
-            p.kind is p.VAR_KEYWORD for p in names.values()
-        ):
-            raise TypeError(
-                f"reset of {env} must take a seed, as in Gymnasium; it takes "
-                f"{', '.join(names) or 'nothing'}"
-            )
-    out = env.reset() if seed is None else env.reset(seed=seed)
-    if not (isinstance(out, tuple) and len(out) == 2 and isinstance(out[1], dict)):
-        raise TypeError(f"reset must return (observation, info), got {out!r}")
-    return out[0]
-
-
 def _bare(env: gym.Env, max_steps: int) -> tuple[Callable, int]:
     """The step below Gymnasium's wrappers that only check and count; the limit."""
     while True:
@@ -328,26 +307,10 @@ def _bare(env: gym.Env, max_steps: int) -> tuple[Callable, int]:
             return env.step, max_steps
         env = env.env
 
-
-def _bad_step(out) -> Exception:
-    """What is wrong with the answer of `step`."""
-    if not isinstance(out, tuple) or len(out) != 5:
-        size = f"{len(out)} values" if isinstance(out, tuple) else type(out).__name__
-        return TypeError(
-            "step must return 5 values (observation, reward, terminated, "
-            f"truncated, info), got {size}; the old interface had 4"
-        )
-    return ValueError(
-        f"the environment returned the reward {out[1]!r}; "
-        "rewards must be finite numbers"
-    )
-
 # %% ../../nbs/algorithms/tabular.ipynb #01f05196
-def _between(value: float, name: str, low: float, high: float, open_low=False) -> float:
-    good = low < value <= high if open_low else low <= value <= high
-    if not good:  # nan fails as well
-        left = "(" if open_low else "["
-        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}], got {value}")
+def _step_size(value: float, name: str) -> float:
+    if not 0 < value <= 1:  # nan fails as well
+        raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
     return float(value)
 
 
@@ -390,8 +353,9 @@ class PerVisit:
     scale: float = 1.0
 
     def __post_init__(self):
-        _between(self.power, "power", 0, 1, open_low=True)
-        _between(self.scale, "scale", 1, math.inf)
+        _step_size(self.power, "power")
+        if not self.scale >= 1:
+            raise ValueError(f"scale must be at least 1, got {self.scale!r}")
 
     def __call__(self, visits):
         return (1 + (visits - 1) / self.scale) ** -self.power
@@ -438,71 +402,14 @@ def linear_schedule(start: float, end: float, over: int) -> Callable[[int], floa
     return lambda k: start + (end - start) * min(1.0, k / over)
 
 
-def _schedule(value, name: str, open_low: bool) -> Callable[[int], float]:
+def _schedule(value, name: str, check: Callable) -> Callable[[int], float]:
     """A number or a callable of the episode, checked at every call."""
     if callable(value):
-        return lambda k: _between(value(k), f"{name} of episode {k}", 0, 1, open_low)
-    constant = _between(value, name, 0, 1, open_low)
+        return lambda k: check(value(k), f"{name} of episode {k}")
+    constant = check(value, name)
     return lambda k: constant
 
 # %% ../../nbs/algorithms/tabular.ipynb #9567091e
-@dataclass
-class Episode:
-    r"""One episode as it went: observations, actions, rewards and, if drawn, pictures.
-
-    .. math:: S_0, A_0, R_1, S_1, A_1, \dots, R_T, S_T
-
-    Parameters
-    ----------
-    observations : list
-        T + 1 observations.
-    actions : list
-        T actions.
-    rewards : list of float
-        T rewards.
-    terminated : bool
-        Whether the environment ended it; False if it was cut.
-    frames : list of ndarray, shape (H, W, 3)
-        T + 1 pictures of an environment with `render_mode="rgb_array"`; else empty.
-
-    Notes
-    -----
-    Use when one wants to see what a policy does; `Result.replay` makes it.
-    Avoid when policies are compared: one episode says little, average many.
-
-    References
-    ----------
-    Sutton and Barto, Reinforcement Learning, 2018, section 3.1.
-
-    Examples
-    --------
-    >>> Episode([0, 1], [1], [1.0], True).total
-    1.0
-    """
-
-    observations: list
-    actions: list
-    rewards: list[float]
-    terminated: bool
-    frames: list[NDArray] = field(default_factory=list)
-
-    @property
-    def total(self) -> float:
-        """Sum of the rewards."""
-        return float(sum(self.rewards))
-
-    def film(self, count: int = 6, gap: int = 6) -> NDArray:
-        """Evenly spaced pictures in a row, as one image of shape (H, W, 3)."""
-        if not self.frames:
-            raise ValueError('there are no frames: make the environment with '
-                             'render_mode="rgb_array"')
-        count = min(_whole(count, "count"), len(self.frames))
-        chosen = np.linspace(0, len(self.frames) - 1, count).round().astype(int)
-        space = np.full((self.frames[0].shape[0], gap, 3), 255, dtype=np.uint8)
-        parts = [part for i in chosen for part in (space, self.frames[i])]
-        return np.concatenate(parts[1:], axis=1)
-
-# %% ../../nbs/algorithms/tabular.ipynb #58860cba
 def _space_to_dict(space: gym.Space) -> dict:
     if isinstance(space, gym.spaces.Tuple):
         return {
@@ -514,6 +421,7 @@ def _space_to_dict(space: gym.Space) -> dict:
             "kind": "MultiDiscrete",
             "nvec": space.nvec.tolist(),
             "start": space.start.tolist(),
+            "dtype": str(space.dtype),
         }
     return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
 
@@ -522,12 +430,12 @@ def _space_from_dict(d: dict) -> gym.Space:
     if d["kind"] == "Tuple":
         return gym.spaces.Tuple([_space_from_dict(part) for part in d["parts"]])
     if d["kind"] == "MultiDiscrete":
-        return gym.spaces.MultiDiscrete(d["nvec"], start=d["start"])
+        return gym.spaces.MultiDiscrete(d["nvec"], d["dtype"], start=d["start"])
     return gym.spaces.Discrete(d["n"], start=d["start"])
 
 
 @dataclass
-class Result:
+class Result(Agent):
     r"""What a learner found: the table of action values, and how the episodes went.
 
     .. math:: \pi(s) = \arg\max_a Q(s, a)
@@ -543,6 +451,12 @@ class Result:
         Steps of each episode.
     observation_space, action_space : gymnasium.Space
         The spaces that the table stands for.
+
+    Raises
+    ------
+    ValueError
+        If the table has another shape than the spaces; by `replay` if the environment
+        has other spaces, by `load` if the file holds another kind of agent.
 
     Notes
     -----
@@ -569,10 +483,15 @@ class Result:
     observation_space: gym.Space
     action_space: gym.Space
 
-    @property
-    def _flat(self) -> NDArray:
-        states = _Codec(self.observation_space, "observation")
-        return self.q.reshape(*states.sizes, -1)
+    def __post_init__(self):
+        self._states = _Codec(self.observation_space, "observation")
+        self._actions = _Codec(self.action_space, "action")
+        shape = (*self._states.sizes, *self._actions.sizes)
+        if np.shape(self.q) != shape:
+            raise ValueError(
+                f"the spaces need a table of shape {shape}, got {np.shape(self.q)}"
+            )
+        self._flat = self.q.reshape(*self._states.sizes, -1)
 
     @property
     def v(self) -> NDArray:
@@ -586,49 +505,30 @@ class Result:
 
     def act(self, observation):
         """The greedy action, as an element of the action space."""
-        states = _Codec(self.observation_space, "observation")
-        row = self.q.reshape(states.n, -1)[states.encode(observation)]
-        return _Codec(self.action_space, "action").decode(int(row.argmax()))
+        row = self.q.reshape(self._states.n, -1)[self._states.encode(observation)]
+        return self._actions.decode(int(row.argmax()))
 
-    def replay(self, env: gym.Env, *, seed: int = 0, max_steps: int = 1000) -> Episode:
-        """Let the greedy policy act for one episode; frames if `env` draws itself."""
-        draws = getattr(env, "render_mode", None) == "rgb_array"
-        seen, actions, rewards, frames = [_reset(env, seed)], [], [], []
-        terminated = truncated = False
-        while True:
-            frames += [env.render()] if draws else []
-            if terminated or truncated or len(actions) >= max_steps:
-                return Episode(seen, actions, rewards, terminated, frames)
-            actions.append(self.act(seen[-1]))
-            observation, reward, terminated, truncated, _ = env.step(actions[-1])
-            seen.append(observation)
-            rewards.append(float(reward))
+    def check_env(self, env: gym.Env) -> None:
+        """Raise ValueError if the environment has other spaces than the table."""
+        for name in ("observation_space", "action_space"):
+            own, new = getattr(self, name), getattr(env, name)
+            if type(own) is not type(new) or _space_to_dict(own) != _space_to_dict(new):
+                raise ValueError(
+                    f"the table of shape {self.q.shape} stands for the {name} {own}, "
+                    f"the environment has {new}"
+                )
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything to one .npz file and return its path."""
-        path = Path(path)
-        spaces = [
-            _space_to_dict(self.observation_space),
-            _space_to_dict(self.action_space),
-        ]
-        with open(path, "wb") as file:
-            np.savez_compressed(
-                file,
-                q=self.q,
-                returns=self.returns,
-                lengths=self.lengths,
-                spaces=np.array(json.dumps(spaces)),
-            )
-        return path
+    def _pack(self):
+        arrays = {"q": self.q, "returns": self.returns, "lengths": self.lengths}
+        spaces = self.observation_space, self.action_space
+        return arrays, {"spaces": [_space_to_dict(space) for space in spaces]}
 
     @classmethod
-    def load(cls, path: str | Path) -> Result:
-        """Read what `save` wrote; nothing in the file is executed."""
-        with np.load(path, allow_pickle=False) as stored:
-            spaces = [_space_from_dict(d) for d in json.loads(str(stored["spaces"]))]
-            return cls(stored["q"], stored["returns"], stored["lengths"], *spaces)
+    def _unpack(cls, arrays, settings):
+        seen, acted = map(_space_from_dict, settings["spaces"])
+        return cls(**arrays, observation_space=seen, action_space=acted)
 
-# %% ../../nbs/algorithms/tabular.ipynb #e6f6e501
+# %% ../../nbs/algorithms/tabular.ipynb #58860cba
 class _Learner:
     """Table, random numbers and schedules of one run, and the loop over episodes."""
 
@@ -648,16 +548,16 @@ class _Learner:
         verbose,
     ):
         self.env, self.episodes = env, _whole(episodes, "episodes")
-        self.gamma = _between(gamma, "gamma", 0, 1)
+        self.gamma = _share(gamma, "gamma")
         self.max_steps = _whole(max_steps, "max_steps")
         self.states = _Codec(env.observation_space, "observation")
         self.actions = _Codec(env.action_space, "action")
         self.rng = np.random.default_rng(random_state)
         self.draw = _uniforms(self.rng).__next__
         self.callback, self.verbose = callback, verbose
-        self._epsilon = _schedule(epsilon, "epsilon", False)
+        self._epsilon = _schedule(epsilon, "epsilon", _share)
         self.per_visit = alpha if isinstance(alpha, PerVisit) else None
-        self._alpha = _schedule(1.0 if self.per_visit else alpha, "alpha", True)
+        self._alpha = _schedule(1.0 if self.per_visit else alpha, "alpha", _step_size)
         self.alpha, self.epsilon = self._alpha(0), self._epsilon(0)
         n, k = self.states.n, self.actions.n
         self.shape = (*self.states.sizes, *self.actions.sizes)
@@ -703,7 +603,7 @@ class _Learner:
             while not over:
                 out = play(decoded[s][a])
                 if len(out) != 5 or not finite(out[1]):
-                    raise _bad_step(out)
+                    raise _bad_step(env, out)
                 observation, reward, terminated, truncated, _ = out
                 s2, reward, steps = encode(observation), float(reward), steps + 1
                 over = terminated or truncated or steps == longest
@@ -801,7 +701,7 @@ def returns_of(
     >>> returns_of([1, 1, 1]), returns_of([0, 0, 8], gamma=0.5)
     ([3.0, 2.0, 1.0], [2.0, 4.0, 8.0])
     """
-    gamma, g, found = _between(gamma, "gamma", 0, 1), float(last), []
+    gamma, g, found = _share(gamma, "gamma"), float(last), []
     for reward in reversed(np.asarray(rewards, dtype=np.float64).tolist()):
         g = reward + gamma * g
         found.append(g)
@@ -812,28 +712,7 @@ def _probabilities(policy, states: _Codec, actions: _Codec) -> NDArray | None:
     """A policy as (S, A) probabilities, or None for a callable."""
     if callable(policy):
         return None
-    table, n, k = np.asarray(policy), states.n, actions.n
-    if table.size == n and np.issubdtype(table.dtype, np.integer):
-        if table.min() < 0 or table.max() >= k:
-            raise ValueError(
-                f"actions of the policy must be 0 to {k - 1}, got "
-                f"{table.min()} to {table.max()}"
-            )
-        return np.eye(k)[table.ravel()]
-    if table.size != n * k:
-        raise ValueError(
-            f"policy must be integers of shape {tuple(states.sizes)} or "
-            f"probabilities of shape {(*states.sizes, *actions.sizes)}, "
-            f"got {table.dtype} of shape {table.shape}"
-        )
-    table = table.reshape(n, k).astype(np.float64)
-    if not ((table >= 0).all() and np.allclose(table.sum(axis=1), 1)):
-        s = int(np.argmax((table < 0).any(axis=1) | ~np.isclose(table.sum(axis=1), 1)))
-        raise ValueError(
-            f"policy must hold probabilities; state {states.decode(s)} "
-            f"has {table[s].tolist()}"
-        )
-    return table
+    return _policy_table(policy, states.sizes, actions.sizes)
 
 
 def _episodes(env, policy, states: _Codec, actions: _Codec, rng, max_steps: int):
@@ -856,7 +735,7 @@ def _episodes(env, policy, states: _Codec, actions: _Codec, rng, max_steps: int)
                 action = choices[a[-1]]
             out = env.step(action)
             if len(out) != 5 or not finite(out[1]):
-                raise _bad_step(out)
+                raise _bad_step(env, out)
             observation, reward, terminated, truncated, _ = out
             s.append(encode(observation))
             r.append(float(reward))
@@ -945,7 +824,7 @@ def mc_prediction(
     >>> found.v[1:6].round(1).tolist()
     [0.2, 0.3, 0.5, 0.7, 0.8]
     """
-    episodes, gamma = _whole(episodes, "episodes"), _between(gamma, "gamma", 0, 1)
+    episodes, gamma = _whole(episodes, "episodes"), _share(gamma, "gamma")
     states = _Codec(env.observation_space, "observation")
     actions = _Codec(env.action_space, "action")
     rng, max_steps = np.random.default_rng(random_state), _whole(max_steps, "max_steps")
@@ -955,7 +834,7 @@ def mc_prediction(
             raise ValueError("alpha cannot be combined with a behaviour policy")
         ratio = _ratios(policy, behaviour, states, actions)
     if alpha is not None:
-        alpha = _between(alpha, "alpha", 0, 1, open_low=True)
+        alpha = _step_size(alpha, "alpha")
     source = _episodes(
         env, policy if behaviour is None else behaviour, states, actions, rng, max_steps
     )
@@ -1175,20 +1054,24 @@ def _traced(
     v[:] = values.tolist()
 
 
-def _td_options(gamma, n, lam, traces):
+def _steps_ahead(n) -> None:
     if not n >= 1 or (n != math.inf and n != int(n)):
         raise ValueError(
             f"n must be a whole number of at least 1, or math.inf, got {n}"
         )
+
+
+def _td_options(gamma, n, lam, traces):
+    _steps_ahead(n)
     if lam is not None and n != 1:
         raise ValueError(f"give n or lam, not both: got n={n} and lam={lam}")
     if lam is not None:
-        lam = _between(lam, "lam", 0, 1)
+        lam = _share(lam, "lam")
     if traces not in ("dutch", "accumulating", "replacing"):
         raise ValueError(
             f'traces must be "dutch", "accumulating" or "replacing", got {traces!r}'
         )
-    return _between(gamma, "gamma", 0, 1), lam
+    return _share(gamma, "gamma"), lam
 
 # %% ../../nbs/algorithms/tabular.ipynb #5ed57de5
 def td_update(
@@ -1247,7 +1130,7 @@ def td_update(
     [0.53, 0.8]
     """
     gamma, lam = _td_options(gamma, n, lam, traces)
-    alpha = _between(alpha, "alpha", 0, 1, open_low=True)
+    alpha = _step_size(alpha, "alpha")
     if len(states) != len(rewards) + 1 or not len(rewards):
         raise ValueError(f"an episode of T >= 1 rewards has T + 1 states, got "
                          f"{len(states)} states and {len(rewards)} rewards")
@@ -1347,7 +1230,7 @@ def td_prediction(
     """
     episodes, max_steps = _whole(episodes, "episodes"), _whole(max_steps, "max_steps")
     gamma, lam = _td_options(gamma, n, lam, traces)
-    rate = _schedule(alpha, "alpha", True)
+    rate = _schedule(alpha, "alpha", _step_size)
     states = _Codec(env.observation_space, "observation")
     actions = _Codec(env.action_space, "action")
     rng = np.random.default_rng(random_state)
@@ -1431,7 +1314,7 @@ def batch_values(
     >>> batch_values(seen, 3).tolist(), batch_values(seen, 3, method="mc").tolist()
     ([0.75, 0.75, 0.0], [0.0, 0.75, 0.0])
     """
-    gamma = _between(gamma, "gamma", 0, 1)
+    gamma = _share(gamma, "gamma")
     if method not in ("td", "mc"):
         raise ValueError(f'method must be "td" or "mc", got {method!r}')
     counts, sums = np.zeros(n_states), np.zeros(n_states)
@@ -1641,7 +1524,7 @@ def expected_sarsa(
     )
     q, gamma = run.q, run.gamma
     if target_epsilon is not None:
-        target_epsilon = _between(target_epsilon, "target_epsilon", 0, 1)
+        target_epsilon = _share(target_epsilon, "target_epsilon")
 
     def update(s, a, reward, s2, terminated, over):
         share = run.epsilon if target_epsilon is None else target_epsilon
@@ -1738,10 +1621,7 @@ def n_step_sarsa(
         callback=callback,
         verbose=verbose,
     )
-    if not n >= 1 or (n != math.inf and n != int(n)):
-        raise ValueError(
-            f"n must be a whole number of at least 1, or math.inf, got {n}"
-        )
+    _steps_ahead(n)
     q, gamma, pairs, rewards = run.q, run.gamma, [], []
 
     def learn(g):  # the oldest step in memory
@@ -1979,6 +1859,7 @@ def learn_vectorized(
     shared: bool = True,
     initial: float | ArrayLike = 0.0,
     random_state=None,
+    callback: Callable | None = None,
     verbose: bool = False,
 ) -> Result | list[Result]:
     r"""Tabular control in many environments at once.
@@ -2006,6 +1887,9 @@ def learn_vectorized(
         The table at the start.
     random_state : int, numpy.random.Generator or None
         Decides everything random.
+    callback : callable, optional
+        Called as callback(episode, return, length, table) after each episode, `table()`
+        gives a copy of the table that it changed; training stops when it returns True.
     verbose : bool
         Show a progress bar.
 
@@ -2040,7 +1924,7 @@ def learn_vectorized(
     >>> len(found.replay(DynaMaze()).actions)
     14
     """
-    steps, gamma = _whole(steps, "steps"), _between(gamma, "gamma", 0, 1)
+    steps, gamma = _whole(steps, "steps"), _share(gamma, "gamma")
     if method not in ("q_learning", "sarsa", "expected_sarsa"):
         raise ValueError(
             f'method must be "q_learning", "sarsa" or "expected_sarsa", got {method!r}'
@@ -2058,8 +1942,8 @@ def learn_vectorized(
         )
     same_step = mode is AutoresetMode.SAME_STEP
     rng, per_visit = np.random.default_rng(random_state), isinstance(alpha, PerVisit)
-    rate = _schedule(1.0 if per_visit else alpha, "alpha", True)
-    explore = _schedule(epsilon, "epsilon", False)
+    rate = _schedule(1.0 if per_visit else alpha, "alpha", _step_size)
+    explore = _schedule(epsilon, "epsilon", _share)
     n, k, many = states.n, actions.n, envs.num_envs
     q = np.empty((1 if shared else many, n, k))
     q[:] = np.broadcast_to(np.asarray(initial, dtype=np.float64), (n, k))
@@ -2067,6 +1951,7 @@ def learn_vectorized(
     offset = 0 if shared else np.arange(many) * n        # where each table begins
     visits, heap, crowd = (np.zeros(q.size) for _ in range(3))
     total, length, history = np.zeros(many), np.zeros(many, dtype=np.int64), []
+    counter, stop = count(), False                       # of episodes
     index, mean, start = np.arange(many), np.full(k, 1 / k), actions.starts[0]
 
     def look(rows_of, a, best):                          # the future, for the target
@@ -2125,9 +2010,15 @@ def learn_vectorized(
         if any_over:
             ids = over.nonzero()[0]
             history.append((ids, total[ids], length[ids]))
+            for i in ids if callback is not None else ():
+                table = q[0 if shared else i].copy
+                told = next(counter), float(total[i]), int(length[i]), table
+                stop = callback(*told) is True or stop
             total[ids], length[ids] = 0.0, 0
         void = over if any_over and not same_step else None
         s, a = s2, a2
+        if stop:
+            break
     if not np.isfinite(entries).all():
         raise ValueError("the environments returned rewards that are not finite")
     empty = [(np.zeros(0, int), np.zeros(0), np.zeros(0, int))]
@@ -2321,11 +2212,8 @@ def dyna_q(
         callback=callback,
         verbose=verbose,
     )
-    if not planning >= 0 or planning != int(planning):
-        raise ValueError(
-            f"planning must be a whole number of at least 0, got {planning}"
-        )
-    q, gamma, draw, times = run.q, run.gamma, run.draw, range(int(planning))
+    times = range(_whole(planning, "planning", 0))
+    q, gamma, draw = run.q, run.gamma, run.draw
     model, known = {}, []
 
     def update(s, a, reward, s2, terminated, over):

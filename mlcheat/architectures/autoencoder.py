@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture
 
+from .cnn import _picture_shape
 from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
@@ -848,6 +849,17 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
     return float(np.sum((means[0] - means[1]) ** 2) + max(spread, 0.0))
 
 # %% ../../nbs/architectures/autoencoder.ipynb #a21c10fe
+def _divisible(shape: tuple[int, ...], step: int) -> None:
+    """A ValueError with the next valid sizes, if a side does not divide."""
+    if any(n % step for n in shape[:2]):
+        around = [{n // step * step, -(-n // step) * step} for n in shape[:2]]
+        near = " and ".join(" or ".join(map(str, sorted(a - {0}))) for a in around)
+        raise ValueError(
+            f"height and width must be multiples of {step}, got {shape[:2]}; "
+            f"the next valid sizes are {near}"
+        )
+
+# %% ../../nbs/architectures/autoencoder.ipynb #0a951fc5
 def conv_autoencoder(
     input_shape: Sequence[int], *, filters: Sequence[int] = (16, 8), seed: int = 0
 ) -> Autoencoder:
@@ -891,28 +903,12 @@ def conv_autoencoder(
     >>> ae.encoder.output_shape, ae.model.output_shape
     ((None, 2, 2, 8), (None, 8, 8, 1))
     """
-    shape = tuple(input_shape)
-    if len(shape) != 3:
-        hint = "; add a channel axis: x[..., None]" if len(shape) == 2 else ""
-        raise ValueError(
-            f"input_shape must be (height, width, channels), got {shape}{hint}"
-        )
-    shape = tuple(_whole(n, "every number of input_shape") for n in shape)
+    shape = _picture_shape(input_shape)
     widths = [_whole(n, "every number of filters") for n in filters]
     if not widths:
         raise ValueError("filters must name at least one convolution, got none")
     step = 2 ** len(widths)
-    if any(n % step for n in shape[:2]):
-        near = " and ".join(
-            " or ".join(
-                str(m) for m in sorted({n // step * step, -(-n // step) * step}) if m
-            )
-            for n in shape[:2]
-        )
-        raise ValueError(
-            f"height and width must be multiples of {step}, got {shape[:2]}; "
-            f"the next valid sizes are {near}"
-        )
+    _divisible(shape, step)
     layers, own = keras.layers, iter(seeds(seed, 2 * len(widths)))
     glorot = keras.initializers.GlorotUniform
     encoder: list = [keras.Input(shape)]

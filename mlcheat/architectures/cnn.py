@@ -129,14 +129,19 @@ def conv_output(n: int, k: int, s: int = 1, p: int = 0) -> int:
     return (n + 2 * p - k) // s + 1
 
 # %% ../../nbs/architectures/cnn.ipynb #b441862a
-def _checked(input_shape: Sequence[int], classes: int, filters: Sequence[int], pools: int,
-             least: int = 1) -> tuple:
-    """Shape, classes and filters of a network that halves the picture `pools` times, or an error."""
+def _picture_shape(input_shape: Sequence[int], name: str = "input_shape") -> tuple:
+    """Height, width and channels as whole numbers, or an error that says what to do."""
     shape = tuple(input_shape)
     if len(shape) != 3:
         hint = "; add a channel axis: x[..., None]" if len(shape) == 2 else ""
-        raise ValueError(f"input_shape must be (height, width, channels), got {shape}{hint}")
-    shape = tuple(_whole(n, "every number of input_shape") for n in shape)
+        raise ValueError(f"{name} must be (height, width, channels), got {shape}{hint}")
+    return tuple(_whole(n, f"every number of {name}") for n in shape)
+
+
+def _checked(input_shape: Sequence[int], classes: int, filters: Sequence[int], pools: int,
+             least: int = 1) -> tuple:
+    """Shape, classes and filters of a network that halves the picture `pools` times, or an error."""
+    shape = _picture_shape(input_shape)
     widths = tuple(_whole(n, "every number of filters") for n in filters)
     if not widths:
         raise ValueError("filters must name at least one convolution, got none")

@@ -14,7 +14,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, special
 
+from .cnn import _picture_shape
 from .runtime import History, Runtime, _whole, pipeline, seeds
+from .vae import _beside, _one_hot
 
 # %% auto #0
 __all__ = ['optimal_discriminator', 'value_at_optimum', 'js_divergence', 'd_loss', 'g_loss', 'generator', 'discriminator',
@@ -336,15 +338,13 @@ _SIDES = (8, 16, 32, 64)
 
 def _square(shape: Sequence[int], name: str) -> tuple[int, int, int]:
     """(side, channels, halvings down to 2 x 2) of a picture."""
-    shape = tuple(shape)
-    if len(shape) != 3:
-        raise ValueError(f"{name} must be (height, width, channels), got {shape}")
+    shape = _picture_shape(shape, name)
     if shape[0] != shape[1] or shape[0] not in _SIDES:
         raise ValueError(
             f"{name}: height and width must be equal and one of 8, 16, 32, 64, "
             f"got {shape[0]} x {shape[1]}"
         )
-    return shape[0], _whole(shape[2], "channels"), int(shape[0]).bit_length() - 2
+    return shape[0], shape[2], shape[0].bit_length() - 2
 
 
 def _normal(seed: int) -> keras.initializers.Initializer:
@@ -655,6 +655,9 @@ class GAN:
         From noise (batch, latent) to examples.
     discriminator : keras.Model
         From examples to scores (batch, 1), without a sigmoid.
+    classes : int, optional
+        Number of labels. Both networks then read the label as a one-hot row: so many
+        numbers more behind the noise, so many channels more in an example.
     loss : str
         "nonsaturating", "minimax", "least_squares", "wasserstein_gp" or "hinge".
     label_smoothing : float
@@ -689,6 +692,10 @@ class GAN:
     >>> gan = GAN(generator((8, 8, 1)), discriminator((8, 8, 1)))
     >>> gan.latent, gan.bounded
     (16, True)
+    >>> told = GAN(generator((8, 8, 1), 16 + 10), discriminator((8, 8, 1 + 10)),
+    ...            classes=10)
+    >>> sample(told, 5, y=7, seed=0).shape
+    (5, 8, 8, 1)
     """
 
     def __init__(
@@ -699,15 +706,23 @@ class GAN:
         loss: str = "nonsaturating",
         label_smoothing: float = 0.0,
         d_steps: int = 1,
+        classes: int | None = None,
     ) -> None:
+        self.classes = classes if classes is None else _whole(classes, "classes", 2)
+        kinds = self.classes or 0
         made, read = generator.output_shape[1:], discriminator.input_shape[1:]
         noise, score = generator.input_shape[1:], discriminator.output_shape[1:]
         if len(noise) != 1:
             raise ValueError(f"the generator must read (batch, latent), not {noise}")
-        if made != read or score != (1,):
+        if noise[0] <= kinds:
+            raise ValueError(
+                f"the generator must read latent + {kinds} numbers, reads {noise[0]}"
+            )
+        if (*made[:-1], made[-1] + kinds) != read or score != (1,):
             raise ValueError(
                 f"a generator that makes {made} and a discriminator {read} -> {score} "
                 "do not fit: one shape and a score of shape (1,) are needed"
+                + (f", and {kinds} channels more for the label" if kinds else "")
             )
         if _activation(discriminator) == "sigmoid":
             raise ValueError(
@@ -721,10 +736,17 @@ class GAN:
         self.generator, self.discriminator, self.loss = generator, discriminator, loss
         self.label_smoothing = _smoothing(label_smoothing, loss)
         self.d_steps = _whole(d_steps, "d_steps")
-        self.latent, self.bounded = int(noise[0]), _activation(generator) == "tanh"
+        self.latent = int(noise[0]) - kinds
+        self.bounded = _activation(generator) == "tanh"
 
 # %% ../../nbs/architectures/gan.ipynb #909b4035
-def _penalty(gan: GAN, real: Any, fake: Any, draw: Any) -> Any:
+def _split(batch: Any) -> tuple[Any, Any, Any]:
+    """Examples, their kinds or None, noise."""
+    x, *kinds, draw = batch
+    return x, kinds[0] if kinds else None, draw
+
+
+def _penalty(gan: GAN, real: Any, fake: Any, draw: Any, kinds: Any = None) -> Any:
     """(slope - 1)^2 of the score somewhere between each real and fake example."""
     share = 0.5 * (1 + tf.math.erf(draw / np.sqrt(2.0)))
     between = real + tf.reshape(share, (-1,) + (1,) * (real.shape.rank - 1)) * (
@@ -732,7 +754,9 @@ def _penalty(gan: GAN, real: Any, fake: Any, draw: Any) -> Any:
     )
     with tf.GradientTape() as tape:
         tape.watch(between)
-        score = tf.reduce_sum(gan.discriminator(between, training=True))
+        score = tf.reduce_sum(
+            gan.discriminator(_beside(between, kinds), training=True)
+        )
     slope = tape.gradient(score, between)
     square = tf.reduce_sum(slope**2, axis=list(range(1, real.shape.rank)))
     return (tf.sqrt(square + 1e-12) - 1) ** 2
@@ -747,14 +771,17 @@ def _d_player(gan: GAN, step: int) -> Callable:
     """The discriminator's loss in its `step`-th move on a batch."""
 
     def loss(batch: Any, training: bool) -> dict[str, Any]:
-        x, draw = batch
-        fake = gan.generator(draw[:, step, : gan.latent], training=training)
-        real_score = gan.discriminator(x, training=training)[:, 0]
-        fake_score = gan.discriminator(fake, training=training)[:, 0]
+        x, kinds, draw = _split(batch)
+        z = _beside(draw[:, step, : gan.latent], kinds)
+        fake = gan.generator(z, training=training)
+        real_score, fake_score = (
+            gan.discriminator(_beside(v, kinds), training=training)[:, 0]
+            for v in (x, fake)
+        )
         smooth = gan.label_smoothing
         value = d_loss(real_score, fake_score, gan.loss, label_smoothing=smooth)
         if gan.loss == "wasserstein_gp":
-            value += 10 * _penalty(gan, x, fake, draw[:, step, gan.latent])
+            value += 10 * _penalty(gan, x, fake, draw[:, step, gan.latent], kinds)
         real_look, fake_look = _look(gan, real_score), _look(gan, fake_score)
         return {"loss": value, "d_real": real_look, "d_fake": fake_look}
 
@@ -765,7 +792,9 @@ def _g_player(gan: GAN) -> Callable:
     """The generator's loss, on the noise of the discriminator's last move."""
 
     def loss(batch: Any, training: bool) -> Any:
-        fake = gan.generator(batch[1][:, -1, : gan.latent], training=training)
+        _, kinds, draw = _split(batch)
+        z = _beside(draw[:, -1, : gan.latent], kinds)
+        fake = _beside(gan.generator(z, training=training), kinds)
         return g_loss(gan.discriminator(fake, training=training)[:, 0], gan.loss)
 
     return loss
@@ -773,7 +802,7 @@ def _g_player(gan: GAN) -> Callable:
 
 def _examples(gan: GAN, x: ArrayLike, batch_size: int) -> NDArray:
     """Checked training data."""
-    x, shape = np.asarray(x), tuple(gan.discriminator.input_shape[1:])
+    x, shape = np.asarray(x), tuple(gan.generator.output_shape[1:])
     if x.dtype.kind not in "biuf" or x.shape[1:] != shape:
         text = ", ".join(("n", *map(str, shape)))
         raise ValueError(f"x must hold numbers of shape ({text}), got {x.shape}")
@@ -806,6 +835,7 @@ def fit_gan(
     gan: GAN,
     x: ArrayLike,
     *,
+    y: ArrayLike | None = None,
     runtime: Runtime | None = None,
     epochs: int = 150,
     batch_size: int = 64,
@@ -825,6 +855,8 @@ def fit_gan(
         It goes on from its weights.
     x : array, shape (n, ...)
         Examples; in [-1, 1] if the generator ends in tanh.
+    y : array of int, shape (n,), optional
+        Labels 0, 1, ...; for a GAN with `classes`, and only for one.
     runtime : Runtime, optional
         Where to run; by default one device and float32.
     epochs : int
@@ -886,7 +918,11 @@ def fit_gan(
         losses,
         {**dict.fromkeys(names, gan.discriminator), "g_loss": gan.generator},
         pipeline(
-            x, batch_size=batch_size, seed=seed, noise=(gan.d_steps, gan.latent + 1)
+            x,
+            _one_hot(y, gan.classes, len(x)),
+            batch_size=batch_size,
+            seed=seed,
+            noise=(gan.d_steps, gan.latent + 1),
         ),
         optimizer={**dict.fromkeys(names, adam[0]), "g_loss": adam[1]},
         epochs=epochs,
@@ -902,9 +938,10 @@ def _noise(gan: GAN, z: ArrayLike, name: str = "z") -> NDArray[np.float32]:
     return z
 
 
-def _pictures(gan: GAN, z: ArrayLike) -> NDArray[np.float32]:
+def _pictures(gan: GAN, z: ArrayLike, y: Any) -> NDArray[np.float32]:
     """What the generator makes of noise, in [0, 1] if it ends in tanh."""
     z, made = _noise(gan, z), []
+    z = _beside(z, _one_hot(y, gan.classes, len(z)))
     for i in range(0, len(z), 1024):
         made.append(np.asarray(gan.generator(z[i : i + 1024], training=False)))
     made = np.concatenate(made).astype(np.float32)
@@ -912,7 +949,12 @@ def _pictures(gan: GAN, z: ArrayLike) -> NDArray[np.float32]:
 
 # %% ../../nbs/architectures/gan.ipynb #c75d6db9
 def sample(
-    gan: GAN, n: int, *, seed: int, truncation: float | None = None
+    gan: GAN,
+    n: int,
+    *,
+    seed: int,
+    truncation: float | None = None,
+    y: ArrayLike | None = None,
 ) -> NDArray[np.float32]:
     r"""Draw new examples.
 
@@ -929,6 +971,8 @@ def sample(
     truncation : float, optional
         Draw noise from the part of the normal within plus and minus this number:
         samples become more typical and less varied.
+    y : int or array of int, shape (n,), optional
+        The label that is asked for; for a GAN with `classes`, and only for one.
 
     Returns
     -------
@@ -954,11 +998,11 @@ def sample(
     """
     rng, shape = np.random.default_rng(seed), (_whole(n, "n"), gan.latent)
     if truncation is None:
-        return _pictures(gan, rng.standard_normal(shape))
+        return _pictures(gan, rng.standard_normal(shape), y)
     if not truncation > 0:
         raise ValueError(f"truncation must be positive, got {truncation!r}")
     inside = rng.uniform(special.ndtr(-truncation), special.ndtr(truncation), shape)
-    return _pictures(gan, special.ndtri(inside))
+    return _pictures(gan, special.ndtri(inside), y)
 
 # %% ../../nbs/architectures/gan.ipynb #388d33ab
 def mode_coverage(samples: ArrayLike, classifier: Any) -> NDArray[np.int64]:
@@ -1008,7 +1052,7 @@ def mode_coverage(samples: ArrayLike, classifier: Any) -> NDArray[np.int64]:
 
 # %% ../../nbs/architectures/gan.ipynb #563add72
 def interpolate(
-    gan: GAN, z1: ArrayLike, z2: ArrayLike, steps: int
+    gan: GAN, z1: ArrayLike, z2: ArrayLike, steps: int, *, y: ArrayLike | None = None
 ) -> NDArray[np.float32]:
     r"""Examples on the way from one noise vector to another, along a great circle.
 
@@ -1023,6 +1067,8 @@ def interpolate(
         Start and end.
     steps : int
         Examples, both ends included; at least 2.
+    y : int or array of int, optional
+        As in `sample`.
 
     Returns
     -------
@@ -1055,6 +1101,6 @@ def interpolate(
     size = np.linalg.norm(z1) * np.linalg.norm(z2)
     angle = np.arccos(np.clip(z1 @ z2 / size, -1, 1)) if size > 0 else 0.0
     if np.sin(angle) < 1e-6:
-        return _pictures(gan, (1 - t) * z1 + t * z2)
+        return _pictures(gan, (1 - t) * z1 + t * z2, y)
     path = np.sin((1 - t) * angle) * z1 + np.sin(t * angle) * z2
-    return _pictures(gan, path / np.sin(angle))
+    return _pictures(gan, path / np.sin(angle), y)

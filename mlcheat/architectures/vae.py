@@ -15,7 +15,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
-from .autoencoder import _numbers
+from .autoencoder import _divisible, _numbers
+from .cnn import _picture_shape
 from .runtime import History, Runtime, _whole, pipeline, seeds
 
 # %% auto #0
@@ -293,28 +294,6 @@ def reparameterize(mean: ArrayLike, log_var: ArrayLike, eps: ArrayLike) -> Any:
     return mean + ops.exp(0.5 * log_var) * eps
 
 # %% ../../nbs/architectures/vae.ipynb #6ddd5433
-def _picture_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
-    """Height, width and channels as whole numbers, or a ValueError."""
-    shape = tuple(input_shape)
-    if len(shape) != 3:
-        hint = "; add a channel axis: x[..., None]" if len(shape) == 2 else ""
-        raise ValueError(
-            f"input_shape must be (height, width, channels), got {shape}{hint}"
-        )
-    return tuple(_whole(n, "every number of input_shape") for n in shape)
-
-
-def _divisible(shape: tuple[int, ...], step: int) -> None:
-    """A ValueError with the next valid sizes, if a side does not divide."""
-    if any(n % step for n in shape[:2]):
-        around = [{n // step * step, -(-n // step) * step} for n in shape[:2]]
-        near = " and ".join(" or ".join(map(str, sorted(a - {0}))) for a in around)
-        raise ValueError(
-            f"height and width must be multiples of {step}, got {shape[:2]}; "
-            f"the next valid sizes are {near}"
-        )
-
-
 def _amount(value: Any, name: str) -> float:
     """A finite number of at least 0, or a ValueError."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -372,17 +351,52 @@ def _decoder(shape: tuple, latent: int, filters: list[int], own: Any) -> keras.M
     return keras.Sequential(parts, name="decoder")
 
 
-def _fit_together(shape: tuple, latent: int, encoder: Any, decoder: Any) -> None:
+def _fit_together(
+    shape: tuple, latent: int, kinds: int, encoder: Any, decoder: Any
+) -> None:
     """A ValueError if encoder or decoder have the wrong inputs or outputs."""
     picture, code = (None, *shape), (None, latent)
+    read = (None, *shape[:2], shape[2] + kinds), (None, latent + kinds)
     heads = [tuple(head.shape) for head in encoder.outputs]
     ends = tuple(decoder.input_shape), tuple(decoder.output_shape)
     start = tuple(encoder.input_shape)
-    if (start, heads, ends) != (picture, [code, code], (code, picture)):
+    if (start, heads, ends) != (read[0], [code, code], (read[1], picture)):
+        more = f" with {kinds} classes" if kinds else ""
         raise ValueError(
-            f"pictures {picture} and codes {code} do not fit an encoder {start} -> "
-            f"{heads} and a decoder {ends[0]} -> {ends[1]}"
+            f"pictures {picture} and codes {code}{more} do not fit an encoder {start} "
+            f"-> {heads} and a decoder {ends[0]} -> {ends[1]}"
         )
+
+
+def _one_hot(y: Any, classes: int | None, n: int) -> NDArray[np.float32] | None:
+    """Labels as rows with a single 1, (n, classes); one label may stand for all."""
+    if classes is None or y is None:
+        if (classes is None) != (y is None):
+            need = "no" if classes is None else f"{classes}"
+            raise ValueError(
+                f"the network was built with {need} classes, got y={str(y):.40}"
+            )
+        return None
+    y = np.asarray(y)
+    if y.shape not in ((), (n,)) or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"y must hold {n} whole numbers, got shape {y.shape} of {y.dtype}"
+        )
+    if y.size and not (y.min() >= 0 and y.max() < classes):
+        raise ValueError(
+            f"y must lie in 0..{classes - 1}, got {y.min()} to {y.max()}"
+        )
+    return np.eye(classes, dtype=np.float32)[np.broadcast_to(y, (n,))]
+
+
+def _beside(values: Any, kinds: Any) -> Any:
+    """Values with the numbers of their kind behind those of each code or pixel."""
+    if kinds is None:
+        return values
+    ops = keras.ops if tf.is_tensor(values) else np
+    between = (1,) * (len(values.shape) - 2)
+    kinds = ops.reshape(kinds, (-1, *between, kinds.shape[-1]))
+    return ops.concatenate([values, ops.ones_like(values[..., :1]) * kinds], axis=-1)
 
 
 class _Noise(keras.layers.Layer):
@@ -425,6 +439,9 @@ class VAE:
     parts : (keras.Model, keras.Model), optional
         An encoder and a decoder of your own, built: pictures to [mean, log_var], codes
         to logits or means. Then `filters` and `seed` are not used.
+    classes : int, optional
+        Number of labels: both networks are told the label y of a picture, as a one-hot
+        row behind the channels of every pixel and behind the code.
 
     Attributes
     ----------
@@ -455,6 +472,8 @@ class VAE:
     >>> mean, log_var = vae.encode(np.zeros((5, 8, 8, 1)))
     >>> mean.shape, vae.decode(mean).shape
     ((5, 2), (5, 8, 8, 1))
+    >>> VAE((8, 8, 1), latent=2, classes=10).sample(5, y=7, seed=0).shape
+    (5, 8, 8, 1)
     """
 
     def __init__(
@@ -468,9 +487,12 @@ class VAE:
         seed: int = 0,
         scale: float | None = None,
         parts: tuple[keras.Model, keras.Model] | None = None,
+        classes: int | None = None,
     ) -> None:
         self.input_shape = shape = _picture_shape(input_shape)
         self.latent, self.beta = _whole(latent, "latent"), _amount(beta, "beta")
+        self.classes = classes if classes is None else _whole(classes, "classes", 2)
+        kinds = self.classes or 0
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(
                 f"likelihood must be 'bernoulli' or 'gaussian', got {likelihood!r}"
@@ -489,9 +511,10 @@ class VAE:
                 raise ValueError("filters must name at least one convolution, got none")
             _divisible(shape, 2 ** len(widths))
             own = iter(seeds(seed, 2 * len(widths) + 3))
-            encoder = _encoder(shape, self.latent, widths, own)
-            parts = encoder, _decoder(shape, self.latent, widths, own)
-        _fit_together(shape, self.latent, *parts)
+            read = *shape[:2], shape[2] + kinds
+            encoder = _encoder(read, self.latent, widths, own)
+            parts = encoder, _decoder(shape, self.latent + kinds, widths, own)
+        _fit_together(shape, self.latent, kinds, *parts)
         self.encoder, self.decoder = parts
         self.noise = _Noise(scale) if likelihood == "gaussian" else None
 
@@ -510,11 +533,12 @@ class VAE:
             _in_range(x)
         return x
 
-    def _codes(self, z: ArrayLike) -> NDArray[np.floating]:
+    def _codes(self, z: ArrayLike, y: Any) -> NDArray[np.floating]:
+        """`z` as the decoder reads it, labels included, or a ValueError."""
         z = _numbers(z, "z")
         if z.shape[1:] != (self.latent,):
             raise ValueError(f"z must have shape (n, {self.latent}), got {z.shape}")
-        return z
+        return _beside(z, _one_hot(y, self.classes, len(z)))
 
     def _run(self, model: keras.Model, x: NDArray) -> list[NDArray[np.float32]]:
         """Outputs in inference mode, in pieces of 1024 rows."""
@@ -534,65 +558,91 @@ class VAE:
         )
         return gaussian_nll(x, out, spread)
 
-    def encode(self, x: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(
+        self, x: ArrayLike, *, y: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and log-variance of the codes of pictures, each (n, latent)."""
-        mean, log_var = self._run(self.encoder, self._pictures(x))
+        x = self._pictures(x)
+        x = _beside(x, _one_hot(y, self.classes, len(x)))
+        mean, log_var = self._run(self.encoder, x)
         return mean, log_var
 
-    def decode_logits(self, z: ArrayLike) -> NDArray[np.float32]:
+    def decode_logits(
+        self, z: ArrayLike, *, y: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
         """Log-odds of black for codes (n, latent); with "bernoulli" only."""
         if self.noise is not None:
             raise ValueError('there are logits only with likelihood="bernoulli"')
-        return self._run(self.decoder, self._codes(z))[0]
+        return self._run(self.decoder, self._codes(z, y))[0]
 
-    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+    def decode(
+        self, z: ArrayLike, *, y: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
         """Expected pictures for codes (n, latent); in [0, 1] with "bernoulli"."""
-        out = self._run(self.decoder, self._codes(z))[0]
+        out = self._run(self.decoder, self._codes(z, y))[0]
         return expit(out) if self.noise is None else out
 
     def reconstruct(
-        self, x: ArrayLike, *, sample: bool = False, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        sample: bool = False,
+        seed: int | None = None,
     ) -> NDArray[np.float32]:
         """Pictures after encoder and decoder, from the mean code or a drawn one."""
-        mean, log_var = self.encode(x)
+        mean, log_var = self.encode(x, y=y)
         if sample:
             eps = np.random.default_rng(seed).standard_normal(mean.shape)
             mean = reparameterize(mean, log_var, eps)
-        return self.decode(mean)
+        return self.decode(mean, y=y)
 
-    def sample(self, n: int, *, seed: int | None = None) -> NDArray[np.float32]:
-        """New pictures (n, ...): codes from N(0, I), decoded."""
+    def sample(
+        self, n: int, *, y: ArrayLike | None = None, seed: int | None = None
+    ) -> NDArray[np.float32]:
+        """New pictures (n, ...): codes from N(0, I), decoded; y is one label or n."""
         rng = np.random.default_rng(seed)
-        return self.decode(rng.standard_normal((_whole(n, "n"), self.latent)))
+        return self.decode(rng.standard_normal((_whole(n, "n"), self.latent)), y=y)
 
     def elbo(
-        self, x: ArrayLike, *, n_samples: int = 1, seed: int = 0
+        self,
+        x: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        n_samples: int = 1,
+        seed: int = 0,
     ) -> dict[str, NDArray[np.float64]]:
         """Bound on log p(x), reconstruction and KL of each picture, (n,), in nats.
 
         `elbo` is minus the sum of the other two, whatever `beta` is. The reconstruction
-        is a mean over `n_samples` codes.
+        is a mean over `n_samples` codes. With labels it is a bound on log p(x|y).
         """
-        x, (mean, log_var) = self._pictures(x), self.encode(x)
+        x, (mean, log_var) = self._pictures(x), self.encode(x, y=y)
         rng, total = np.random.default_rng(seed), np.zeros(len(x))
         for _ in range(_whole(n_samples, "n_samples")):
             z = reparameterize(mean, log_var, rng.standard_normal(mean.shape))
-            total += self._nll(x, self._run(self.decoder, z)[0])
+            total += self._nll(x, self._run(self.decoder, self._codes(z, y))[0])
         total, kl = total / n_samples, kl_standard_normal(mean, log_var)
         return {"elbo": -total - kl, "reconstruction": total, "kl": kl}
 
     def log_likelihood(
-        self, x: ArrayLike, *, n_samples: int = 100, seed: int = 0
+        self,
+        x: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        n_samples: int = 100,
+        seed: int = 0,
     ) -> NDArray[np.float64]:
         """Importance-weighted bound on log p(x) of each picture, (n,), in nats."""
-        x, (mean, log_var) = self._pictures(x), self.encode(x)
+        x, (mean, log_var) = self._pictures(x), self.encode(x, y=y)
         log_var = np.clip(log_var, -_FAR, _FAR)
         rng, weights = np.random.default_rng(seed), []
         for _ in range(_whole(n_samples, "n_samples")):
             eps = rng.standard_normal(mean.shape)
             z = reparameterize(mean, log_var, eps)
             prior_to_q = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
-            weights.append(prior_to_q - self._nll(x, self._run(self.decoder, z)[0]))
+            out = self._run(self.decoder, self._codes(z, y))[0]
+            weights.append(prior_to_q - self._nll(x, out))
         return logsumexp(weights, axis=0) - np.log(n_samples)
 
 # %% ../../nbs/architectures/vae.ipynb #e1d3cd9d
@@ -681,12 +731,14 @@ class _WarmUp(keras.callbacks.Callback):
 
 
 def _loss(vae: VAE, weight: tf.Variable, free: float) -> Any:
-    """The loss of a batch (pictures, noise), one number a picture, and its parts."""
+    """The loss of a batch (pictures, kinds if any, noise) a picture, and its parts."""
 
     def loss_fn(batch: Any, training: bool) -> dict[str, Any]:
-        x, eps = batch
-        mean, log_var = vae.encoder(x, training=training)
-        out = vae.decoder(reparameterize(mean, log_var, eps), training=training)
+        x, *kinds, eps = batch
+        kinds = kinds[0] if kinds else None
+        mean, log_var = vae.encoder(_beside(x, kinds), training=training)
+        z = _beside(reparameterize(mean, log_var, eps), kinds)
+        out = vae.decoder(z, training=training)
         reconstruction, kl = vae._nll(x, out), kl_standard_normal(mean, log_var)
         units = kl_standard_normal(mean[..., None], log_var[..., None]) if free else 0
         charged = tf.reduce_sum(tf.maximum(units, free), axis=1) if free else kl
@@ -705,6 +757,7 @@ def fit_vae(
     vae: VAE,
     x: ArrayLike,
     *,
+    y: ArrayLike | None = None,
     runtime: Runtime | None = None,
     epochs: int = 60,
     batch_size: int = 64,
@@ -724,6 +777,8 @@ def fit_vae(
         It goes on from its weights.
     x : array, shape (n, height, width, channels)
         Pictures; in [0, 1] with "bernoulli".
+    y : array of int, shape (n,), optional
+        Labels 0, 1, ...; for a VAE with `classes`, and only for one.
     runtime : Runtime, optional
         Where to run; by default one device and float32.
     epochs : int
@@ -780,6 +835,7 @@ def fit_vae(
     if not isinstance(vae, VAE):
         raise TypeError(f"vae must be a VAE, got {type(vae).__name__}")
     x, warmup = vae._pictures(x), _amount(kl_warmup, "kl_warmup")
+    kinds = _one_hot(y, vae.classes, len(x))
     if not _amount(learning_rate, "learning_rate"):
         raise ValueError("learning_rate must be positive, got 0")
     runtime = runtime or Runtime(strategy="none", precision="float32")
@@ -790,7 +846,7 @@ def fit_vae(
     record = runtime.fit(
         _loss(vae, weight, _amount(free_bits, "free_bits")),
         [vae.encoder, vae.decoder, *learned],
-        pipeline(x, batch_size=size, seed=seed, noise=(vae.latent,)),
+        pipeline(x, kinds, batch_size=size, seed=seed, noise=(vae.latent,)),
         optimizer=keras.optimizers.Adam(learning_rate),
         epochs=_whole(epochs, "epochs"),
         callbacks=[_WarmUp(weight, vae.beta, warmup)] if warmup else [],
@@ -800,7 +856,7 @@ def fit_vae(
             f"log-variances beyond {_FAR:g} in size were cut off in the loss",
             stacklevel=2,
         )
-    mean, log_var = vae.encode(x[:1024])
+    mean, log_var = vae._run(vae.encoder, _beside(x, kinds)[:1024])
     if not active_units(mean, log_var=log_var).any():
         warnings.warn(
             f"posterior collapse: no unit of the code is active after {epochs} epochs. "

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
@@ -35,16 +35,10 @@ grade = np.searchsorted(np.quantile(progress, [0.25, 0.5, 0.75]), progress)
 
 @pytest.mark.parametrize("model", [
     ours.SparseLogisticRegression(C=0.5, tol=1e-11), ours.SparseLogisticRegression(l1_ratio=0.4, tol=1e-11), ours.LogisticRegressionCV(Cs=3, cv=3),
-    ours.OneVsOneClassifier(BASE), ours.OutputCodeClassifier(BASE, random_state=0)], ids=lambda m: type(m).__name__)
+    ours.OneVsOneClassifier(BASE), ours.OutputCodeClassifier(BASE, random_state=0), ours.OrdinalLogistic()], ids=lambda m: type(m).__name__)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(model):
     check_estimator(model)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_check_estimator_of_ordinal():
-    words = "words and numbers with gaps have no order until one is given"
-    check_estimator(ours.OrdinalLogistic(), expected_failed_checks={"check_classifiers_classes": words})
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -255,8 +249,24 @@ def test_ordinal_takes_words_with_an_order():
     np.testing.assert_allclose(m.predict_proba(diabetes_X), ours.OrdinalLogistic().fit(diabetes_X, grade).predict_proba(diabetes_X))
 
 
+@pytest.mark.parametrize("kind", [str, object])
+def test_ordinal_sorts_words_and_says_so(kind):
+    words = np.array(["a few", "b some", "c many", "d all"], dtype=kind)[grade]
+    with pytest.warns(UserWarning, match=r"sorted order, a few < b some < c many < d all; give another as OrdinalLogistic\(categories="):
+        m = ours.OrdinalLogistic().fit(diabetes_X, words)
+    assert m.classes_.tolist() == OrdinalEncoder().fit(words[:, None]).categories_[0].tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")                                        # silent where the order is given, or that of numbers
+        again = ours.OrdinalLogistic(categories=["a few", "b some", "c many", "d all"]).fit(diabetes_X, words)
+        numbers = ours.OrdinalLogistic().fit(diabetes_X, grade)
+    for other in (again, numbers):
+        np.testing.assert_array_equal(m.predict_proba(diabetes_X), other.predict_proba(diabetes_X))
+    assert (m.predict(diabetes_X) == m.classes_[numbers.predict(diabetes_X)]).all()
+    mixed = ours.OrdinalLogistic(categories=["b some", "a few", "c many", "d all"]).fit(diabetes_X, words)
+    assert log_loss(grade, numbers.predict_proba(diabetes_X)) < log_loss(np.array([1, 0, 2, 3])[grade], mixed.predict_proba(diabetes_X))
+
+
 @pytest.mark.parametrize("y, given, message", [
-    (np.array(["a", "b", "c"])[grade % 3], {}, "order"),
     (np.array([0, 1, 2, 4])[grade], {}, r"\[3\]"),
     (grade, {"categories": [0, 1, 2]}, r"\[3\]"),
     (grade, {"categories": [0, 1, 2, 3, 4]}, r"no row has class \[4\]"),

@@ -151,7 +151,7 @@ def test_the_gradient_is_the_double_sum(gamma, baseline):
 def test_the_corridor_is_learned():
     """Mean over the end of the run: the exact optimum is 2 - sqrt 2."""
     found = ours.reinforce(TimeLimit(ShortCorridor(), 200), iterations=120, batch=20, gamma=1.0, random_state=1)
-    assert abs(found.policy().probabilities(0)[1] - (2 - np.sqrt(2))) < 0.1
+    assert abs(found.policy.probabilities(0)[1] - (2 - np.sqrt(2))) < 0.1
     assert found.returns.shape == (120, 20) and found.returns[-30:].mean() > -14
 
 
@@ -171,6 +171,46 @@ def test_same_seed_same_run_and_features():
 def test_settings_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         ours.reinforce(Strange(), **options)
+
+
+def test_reinforce_can_be_watched_and_stopped(capsys):
+    seen = []
+
+    def watch(i, returns, policy):
+        seen.append((i, returns.sum(), policy.theta.copy()))
+        return i == 2
+
+    found = ours.reinforce(Strange(), iterations=9, batch=2, random_state=0, callback=watch, verbose=True)
+    assert found.returns.shape == (3, 2) and [row[0] for row in seen] == [0, 1, 2]
+    assert found.returns.sum(axis=1).tolist() == [row[1] for row in seen] and np.array_equal(found.theta, seen[-1][2])
+    assert "/9" in capsys.readouterr().err
+    ours.reinforce(Strange(), iterations=2, batch=2, random_state=0)
+    assert capsys.readouterr() == ("", "")
+
+
+# --- agents
+
+def test_features_are_given_again(tmp_path):
+    cubes = lambda s: s[:, :2] ** 3  # noqa: E731
+    with_some, without = ours.SoftmaxPolicy(np.ones((2, 2)), cubes), ours.SoftmaxPolicy(np.ones((5, 2)))
+    some, none = with_some.save(tmp_path / "some.npz"), without.save(tmp_path / "none.npz")
+    again = ours.SoftmaxPolicy.load(some, features=cubes, random_state=3)
+    assert again(np.ones((9, 4))).tolist() == ours.SoftmaxPolicy(np.ones((2, 2)), cubes, random_state=3)(np.ones((9, 4))).tolist()
+    with pytest.raises(ValueError, match="give it as features="):
+        ours.SoftmaxPolicy.load(some)
+    with pytest.raises(ValueError, match="without features"):
+        ours.SoftmaxPolicy.load(none, features=cubes)
+
+
+def test_agents_refuse_environments_that_do_not_fit():
+    lake, cart = gym.make("FrozenLake-v1"), gym.make("CartPole-v1")
+    table, line = ours.SoftmaxPolicy(np.zeros((16, 4))), ours.SoftmaxPolicy(np.zeros((5, 2)))
+    copy = ours.behaviour_cloning(DecisionTreeClassifier(), [0, 1, 2], [0, 3, 3])
+    assert len(evaluate(lake, table, 2)) == len(evaluate(cart, line, 2)) == len(evaluate(lake, copy, 2)) == 2
+    for agent, env in ((table, cart), (line, lake), (copy, cart), (line, gym.make("Acrobot-v1"))):
+        for use in (lambda a, e: a.replay(e), lambda a, e: evaluate(e, a, 1)):
+            with pytest.raises(ValueError, match="does not fit the environment"):
+                use(agent, env)
 
 
 # --- imitation
@@ -201,6 +241,12 @@ def test_dagger_labels_with_the_expert_and_repeats():
     assert np.array_equal(one.states, two.states) and np.array_equal(one.actions, expert(one.states))
     last = ours.behaviour_cloning(tree, one.states, one.actions)
     assert np.array_equal(last(one.states), one.policies[-1](one.states))
+    assert one.policy is one.policies[-1] and [len(earned) for earned in one.returns] == [1, 2, 2]
+    assert one.returns[0].tolist() == [500] and sum(earned.sum() for earned in one.returns) == len(one.states)
+    rounds = []
+    stopped = ours.dagger(carts(2), expert, tree, rounds=9, episodes=2, random_state=0,
+                          callback=lambda k, earned, copy: rounds.append((k, earned.sum(), copy)) or k == 1)
+    assert len(stopped.policies) == 2 and rounds == [(1, stopped.returns[1].sum(), stopped.policy)]
     plain = ours.dagger(carts(2), expert, tree, rounds=0, random_state=0)
     assert len(plain.policies) == 1 and plain.sizes == one.sizes[:1]
 

@@ -594,3 +594,61 @@ def test_bayesian_ridge_equals_scikit_learn(shape, intercept):
     np.testing.assert_allclose(a.sigma_, b.sigma_, rtol=1e-4, atol=1e-6 * np.abs(b.sigma_).max())
     assert a.n_iter_ == b.n_iter_
     np.testing.assert_allclose(a.predict(Z, return_std=True)[1], b.predict(Z, return_std=True)[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_choice_with_weights_equals_scikit_learn(fit_intercept):
+    X, y = load_diabetes(return_X_y=True)
+    weight = np.random.default_rng(0).uniform(0, 3, len(y))
+    weight[::9] = 0
+    given_ = {"alphas": [1e-3, 1e-2, 0.1, 1.0], "fit_intercept": fit_intercept}
+    a, b = ours.RidgeCV(**given_).fit(X, y, sample_weight=weight), theirs.RidgeCV(**given_).fit(X, y, sample_weight=weight)
+    assert a.alpha_ == b.alpha_ and a.best_score_ == pytest.approx(b.best_score_, rel=1e-9)
+    np.testing.assert_allclose(a.coef_, b.coef_, rtol=1e-7)
+    # really leave rows out
+    total = sum(weight[i] * (y[i] - ours.Ridge(a.alpha_, fit_intercept=fit_intercept).fit(np.delete(X, i, 0), np.delete(y, i), np.delete(weight, i))
+                             .predict(X[[i]])[0]) ** 2 for i in range(len(y))) / len(y)
+    assert -a.best_score_ == pytest.approx(total, rel=1e-8)
+    given_ = {"alphas": 20, "cv": 4, "fit_intercept": fit_intercept}
+    a = ours.LassoCV(tol=1e-10, **given_).fit(X, y, sample_weight=weight)
+    b = theirs.LassoCV(tol=1e-10, max_iter=10**5, **given_).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(a.alphas_, b.alphas_)
+    np.testing.assert_allclose(a.mse_path_, b.mse_path_, rtol=1e-6)
+    assert a.alpha_ == pytest.approx(b.alpha_)
+    np.testing.assert_allclose(a.coef_, b.coef_, atol=1e-5 * np.abs(b.coef_).max())
+
+
+def test_folds_score_by_weights():
+    X, y = load_diabetes(return_X_y=True)
+    counts = np.random.default_rng(1).integers(0, 3, len(y))
+    half = np.arange(len(y)) % 2 == 0
+    folds = [(np.flatnonzero(half), np.flatnonzero(~half)), (np.flatnonzero(~half), np.flatnonzero(half))]
+    where = np.arange(len(y)).repeat(counts)
+    again = [(np.flatnonzero(half[where]), np.flatnonzero(~half[where])), (np.flatnonzero(~half[where]), np.flatnonzero(half[where]))]
+    for make in (lambda cv: ours.RidgeCV([1e-3, 0.1, 1.0], cv=cv), lambda cv: ours.LassoCV(alphas=10, cv=cv, tol=1e-12)):
+        a, b = make(folds).fit(X, y, counts), make(again).fit(X[where], y[where])
+        assert a.alpha_ == pytest.approx(b.alpha_)
+        np.testing.assert_allclose(a.coef_, b.coef_, rtol=1e-6, atol=1e-6)
+    assert make(folds).get_metadata_routing().fit.requests == {"sample_weight": None}
+    nothing = np.where(half, 1.0, 0.0)
+    with pytest.raises(ValueError, match="every fold"):
+        ours.LassoCV(cv=folds).fit(X, y, nothing)
+
+
+@pytest.mark.parametrize("given_", [{}, {"fit_intercept": False}, {"positive": True}, {"selection": "random", "random_state": 0}], ids=str)
+@pytest.mark.parametrize("name", ["Lasso", "ElasticNet"])
+def test_several_targets_one_by_one(name, given_):
+    X, y = load_diabetes(return_X_y=True)
+    Y = np.column_stack([y, X @ np.arange(10) * 50, -y + 3])
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    given_ = {"alpha": 0.05 if name == "Lasso" else 1e-3, **given_}
+    a = getattr(ours, name)(tol=1e-12, **given_).fit(X, Y, weight)
+    b = getattr(theirs, name)(tol=1e-13, max_iter=10**6, **given_).fit(X, Y, weight)
+    assert a.coef_.shape == (3, 10) and a.intercept_.shape == (3,) and a.dual_gap_.shape == (3,) and len(a.n_iter_) == 3
+    np.testing.assert_allclose(a.coef_, b.coef_, atol=1e-4)
+    np.testing.assert_allclose(a.predict(X), b.predict(X), atol=1e-4)
+    alone = getattr(ours, name)(tol=1e-12, **given_).fit(X, Y[:, 1], weight)
+    np.testing.assert_allclose(a.coef_[1], alone.coef_, atol=1e-7)
+    warm = getattr(ours, name)(tol=1e-12, warm_start=True, **given_).fit(X, Y, weight).fit(X, Y, weight)
+    np.testing.assert_allclose(warm.coef_, a.coef_, atol=1e-7)
+    assert warm.n_iter_.max() <= 2

@@ -252,6 +252,76 @@ def test_spaces_count_from_zero():
         rl.table_shape(spaces.MultiDiscrete([3, 3], start=[0, 2]))
 
 
+# --- agents
+
+class Always(rl.Agent):
+    def __init__(self, action):
+        self.action = action
+
+    def act(self, observation):
+        return self.action
+
+    def _pack(self):
+        return {"action": np.array(self.action)}, {}
+
+    @classmethod
+    def _unpack(cls, arrays, settings):
+        return cls(int(arrays["action"]))
+
+
+class Never(Always):
+    pass
+
+
+def test_an_agent_of_ones_own(tmp_path):
+    cliff, agent = gym.make("CliffWalking-v1"), Always(0)
+    again = Always.load(agent.save(tmp_path / "up"))
+    assert again(36) == again.act(36) == 0 and (tmp_path / "up").exists()
+    episode = again.replay(cliff, seed=3, max_steps=5)
+    assert episode.observations == [36, 24, 12, 0, 0, 0] and episode.total == -5 and not episode.terminated
+    assert rl.evaluate(cliff, agent, 2, max_steps=5).tolist() == [-5, -5]
+    with pytest.raises(TypeError, match="abstract"):
+        rl.Agent()
+    with pytest.raises(ValueError, match="max_steps"):
+        agent.replay(cliff, max_steps=0)
+
+
+def test_an_episode_as_a_film():
+    pictures = [np.full((4, 3, 3), i, dtype=np.uint8) for i in range(5)]
+    episode = rl.Episode([0] * 5, [1] * 4, [1.0] * 4, True, pictures)
+    film = episode.film(3, gap=1)
+    assert film.shape == (4, 11, 3) and film[0, ::4, 0].tolist() == [0, 2, 4] and film[0, 3, 0] == 255
+    assert episode.film(99, gap=0).shape == (4, 15, 3) and episode.total == 4
+    with pytest.raises(ValueError, match="render_mode"):
+        rl.Episode([0], [], [], False).film()
+    with pytest.raises(ValueError, match="count"):
+        episode.film(0)
+
+
+def test_files_without_an_agent_are_refused(tmp_path):
+    text, other, cut = (tmp_path / name for name in ("text", "other.npz", "cut"))
+    text.write_text("no archive")
+    np.savez(other, q=np.zeros(3))
+    cut.write_bytes(Always(1).save(tmp_path / "whole").read_bytes()[:200])
+    for path in (text, other, cut):
+        with pytest.raises(ValueError, match="holds no agent"):
+            Always.load(path)
+    with pytest.raises(ValueError, match="of class Always, expected Never"):
+        Never.load(tmp_path / "whole")
+    with pytest.raises(FileNotFoundError):
+        Always.load(tmp_path / "nowhere")
+
+
+def test_an_agent_that_does_not_say_what_to_save(tmp_path):
+    class Silent(rl.Agent):
+        def act(self, observation):
+            return 0
+
+    with pytest.raises(NotImplementedError, match="Silent._pack"):
+        Silent().save(tmp_path / "silent")
+    assert list(tmp_path.iterdir()) == []
+
+
 class Odd(gym.Env):
     """Misbehaves as told."""
 

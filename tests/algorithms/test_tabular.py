@@ -436,7 +436,7 @@ def test_result_without_pickle_and_its_picture(tmp_path):
     found = ours.dyna_q(maze, 20, planning=20, random_state=0)
     path = found.save(tmp_path / "maze.npz")
     with np.load(path, allow_pickle=False) as stored:
-        assert set(stored.files) == {"q", "returns", "lengths", "spaces"}
+        assert set(stored.files) == {"about", "q", "returns", "lengths"}
     again = ours.Result.load(path)
     assert np.array_equal(again.q, found.q) and np.array_equal(again.returns, found.returns)
     seen, drawn = again.replay(maze), again.replay(ours.DynaMaze(render_mode="rgb_array"))
@@ -446,6 +446,15 @@ def test_result_without_pickle_and_its_picture(tmp_path):
         seen.film()
     cut = again.replay(maze, max_steps=3)
     assert len(cut.actions) == 3 and not cut.terminated
+
+
+def test_a_table_of_another_shape_is_refused():
+    found = ours.q_learning(ours.DynaMaze(["S.G"]), 5, random_state=0)
+    for act in (lambda: found.replay(ours.DynaMaze(["S..G"])), lambda: evaluate(WALK, found, 1)):
+        with pytest.raises(ValueError, match=r"table of shape \(3, 4\)"):
+            act()
+    with pytest.raises(ValueError, match=r"need a table of shape \(3, 4\), got \(3, 3\)"):
+        ours.Result(np.zeros((3, 3)), found.returns, found.lengths, found.observation_space, found.action_space)
 
 
 def test_tuple_spaces_survive_the_file(tmp_path):
@@ -489,9 +498,15 @@ def test_schedules_callbacks_and_bars(capsys):
                             callback=watch, verbose=True)
     assert len(found.returns) == len(seen) == 4 and seen[-1][3] == (7, 2) and seen[-1][2] == found.lengths[-1]
     assert "50" in capsys.readouterr().err
+    for shared in (True, False):
+        del seen[:]
+        many = ours.learn_vectorized(ours.TabularVectorEnv(WALK, num_envs=3), 500, shared=shared, random_state=0, callback=watch)
+        ended = np.concatenate([run.lengths for run in ([many] if shared else many)])
+        assert [row[0] for row in seen] == list(range(len(ended))) and 4 <= len(ended) <= 6
+        assert sorted(row[2] for row in seen) == sorted(ended) and seen[0][3] == (7, 2)
     for predict in PREDICTORS.values():
         assert len(predict(WALK, COIN, 50, random_state=0, callback=lambda e, *rest: e == 6).returns) == 7
-    with pytest.raises(ValueError, match="epsilon of episode 2 must be in"):
+    with pytest.raises(ValueError, match="epsilon of episode 2 must lie in"):
         ours.sarsa(WALK, 5, epsilon=lambda k: 0.6 * k)
 
 
@@ -546,8 +561,8 @@ def test_step_sizes():
     visits = np.arange(1, 6)
     np.testing.assert_allclose(ours.PerVisit()(visits), 1 / visits)
     np.testing.assert_allclose(ours.PerVisit(0.7, 10)(visits), (1 + (visits - 1) / 10) ** -0.7)
-    for bad in ({"power": 0}, {"power": 1.5}, {"scale": 0.5}, {"power": math.nan}):
-        with pytest.raises(ValueError, match="must be in"):
+    for bad in ({"power": 0}, {"power": 1.5}, {"scale": 0.5}, {"power": math.nan}, {"scale": math.nan}):
+        with pytest.raises(ValueError, match="must lie in|must be at least 1"):
             ours.PerVisit(**bad)
     with pytest.raises(ValueError, match="over must be"):
         ours.linear_schedule(1, 0, 0)
@@ -662,9 +677,9 @@ def test_vector_forms_refuse():
 
 @every_learner
 @pytest.mark.parametrize("options, message", [
-    ({"gamma": -0.1}, "gamma must be in"), ({"gamma": 1.1}, "gamma must be in"), ({"gamma": math.nan}, "gamma must be in"),
-    ({"epsilon": -0.1}, "epsilon of|epsilon must be in"), ({"epsilon": 1.1}, "epsilon must be in"),
-    ({"alpha": 0}, "alpha must be in"), ({"alpha": -1}, "alpha must be in"), ({"alpha": 1.5}, "alpha must be in"),
+    ({"gamma": -0.1}, "gamma must lie in"), ({"gamma": 1.1}, "gamma must lie in"), ({"gamma": math.nan}, "gamma must lie in"),
+    ({"epsilon": -0.1}, "epsilon of|epsilon must lie in"), ({"epsilon": 1.1}, "epsilon must lie in"),
+    ({"alpha": 0}, "alpha must lie in"), ({"alpha": -1}, "alpha must lie in"), ({"alpha": 1.5}, "alpha must lie in"),
     ({"max_steps": 0}, "max_steps must be"),
 ])
 def test_learners_refuse_numbers_out_of_range(name, options, message):
@@ -676,20 +691,20 @@ def test_learners_refuse_numbers_out_of_range(name, options, message):
     (lambda: ours.n_step_sarsa(WALK, 1, n=0), "n must be"),
     (lambda: ours.n_step_sarsa(WALK, 1, n=1.5), "n must be"),
     (lambda: ours.td_prediction(WALK, COIN, 1, n=0), "n must be"),
-    (lambda: ours.td_prediction(WALK, COIN, 1, lam=1.2), "lam must be in"),
+    (lambda: ours.td_prediction(WALK, COIN, 1, lam=1.2), "lam must lie in"),
     (lambda: ours.td_prediction(WALK, COIN, 1, lam=0.5, n=2), "n or lam, not both"),
     (lambda: ours.td_prediction(WALK, COIN, 1, lam=0.5, traces="fast"), "traces must be"),
-    (lambda: ours.td_prediction(WALK, COIN, 1, alpha=0), "alpha must be in"),
+    (lambda: ours.td_prediction(WALK, COIN, 1, alpha=0), "alpha must lie in"),
     (lambda: ours.td_update([0.0], [0], [], True, alpha=0.1), "T \\+ 1 states"),
     (lambda: ours.dyna_q(WALK, 1, planning=-1), "planning must be"),
     (lambda: ours.sarsa(WALK, 0), "episodes must be"),
-    (lambda: ours.expected_sarsa(WALK, 1, target_epsilon=2), "target_epsilon must be in"),
-    (lambda: ours.returns_of([1.0], gamma=2), "gamma must be in"),
-    (lambda: ours.mc_prediction(WALK, COIN, 1, alpha=0), "alpha must be in"),
+    (lambda: ours.expected_sarsa(WALK, 1, target_epsilon=2), "target_epsilon must lie in"),
+    (lambda: ours.returns_of([1.0], gamma=2), "gamma must lie in"),
+    (lambda: ours.mc_prediction(WALK, COIN, 1, alpha=0), "alpha must lie in"),
     (lambda: ours.mc_prediction(WALK, COIN, 1, alpha=0.1, behaviour=COIN), "cannot be combined"),
-    (lambda: ours.mc_prediction(WALK, np.ones((7, 2)), 1), "must hold probabilities; state 0"),
-    (lambda: ours.mc_prediction(WALK, np.full(7, 2), 1), "actions of the policy"),
-    (lambda: ours.mc_prediction(WALK, np.ones(5), 1), "policy must be integers of shape"),
+    (lambda: ours.mc_prediction(WALK, np.ones((7, 2)), 1), "must hold probabilities.* state 0"),
+    (lambda: ours.mc_prediction(WALK, np.full(7, 2), 1), "policy must hold integer actions in 0..1"),
+    (lambda: ours.mc_prediction(WALK, np.ones(5), 1), "policy must be integer actions of shape"),
     (lambda: ours.mc_prediction(WALK, COIN, 1, behaviour=np.eye(2)[np.ones(7, int)]), "in state 0 it never takes action 0"),
 ])
 def test_functions_refuse(call, message):
@@ -717,14 +732,14 @@ def test_environments_of_the_wrong_kind_are_refused(function):
         def reset(self, seed=None):
             return 0
 
-    with pytest.raises(TypeError, match="must take a seed"):
+    with pytest.raises(TypeError, match="must accept seed"):
         learn(Unseeded(), 1)
     with pytest.raises(TypeError, match="reset must return"):
         learn(OldReset(), 1)
-    with pytest.raises(TypeError, match="got 4 values; the old interface had 4"):
+    with pytest.raises(TypeError, match="got 4 values; the old library gym"):
         learn(Fake((1, 0.0, True, {})), 1)
     for reward in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="rewards must be finite"):
+        with pytest.raises(ValueError, match="finite reward"):
             learn(Fake((1, reward, True, False, {})), 1)
     with pytest.raises(TypeError, match="finite observation space.*Box"):
         learn(gym.make("CartPole-v1"), 1)

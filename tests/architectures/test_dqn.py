@@ -1,6 +1,6 @@
 """Deep Q-networks: targets by hand, the memory, the compiled step, health warnings, one short training, bad input."""
+import os
 import warnings
-import zipfile
 
 import gymnasium as gym
 import numpy as np
@@ -9,8 +9,11 @@ import scipy.stats
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.tree import DecisionTreeClassifier
 
-from mlcheat.algorithms.reinforcement_learning import evaluate, mdp_from_env
+from mlcheat.algorithms.policy_gradient import ClonedPolicy, SoftmaxPolicy, dagger, reinforce
+from mlcheat.algorithms.reinforcement_learning import Agent, evaluate, mdp_from_env
+from mlcheat.algorithms.tabular import Result, q_learning
 from mlcheat.architectures.dqn import (
     DQN,
     BairdStar,
@@ -193,31 +196,71 @@ def test_a_healthy_run_is_silent_and_callbacks_stop_it(capsys):
     assert "20/20" in capsys.readouterr().err
 
 
-def test_saved_and_loaded(tmp_path):
-    agent = DQN(Clock(), **SMALL, dueling=True, seed=7)
+def test_settings_and_weights_are_kept(tmp_path):
+    agent = DQN(Clock(), **SMALL, dueling=True, seed=7, kernel_initializer="he_normal")
     agent.fit(60, evaluate_every=60, games=1)
-    path, x = agent.save(tmp_path / "agent"), np.linspace(0, 1, 9).reshape(-1, 1)
-    assert [p.name for p in tmp_path.iterdir()] == ["agent.npz"] and zipfile.is_zipfile(path)
+    path, x = agent.save(tmp_path / "agent.npz"), np.linspace(0, 1, 9).reshape(-1, 1)
     again = DQN.load(path, Clock())
     assert np.array_equal(again.predict(x), agent.predict(x)) and again.settings == agent.settings
     with pytest.raises(ValueError, match="this environment needs"):
         DQN.load(path, gym.make("CartPole-v1"))
+    with pytest.raises(ValueError, match="1 inputs and 2 actions does not fit"):
+        agent.replay(gym.make("CartPole-v1"))
 
 
-def test_a_film():
-    agent = DQN(Clock(render_mode="rgb_array"), **SMALL)
-    assert agent.replay(count=3).shape == (4, 9, 3) and agent.replay(count=99).shape == (4, 15, 3)
-    with pytest.raises(ValueError, match="rgb_array"):
-        DQN(Clock(), **SMALL).replay()
+# --- one interface for all agents: here, because only this part may load TensorFlow
+
+LAKE, CART = (gym.make(name, render_mode="rgb_array") for name in ("FrozenLake-v1", "CartPole-v1"))
+CARTS = gym.make_vec("CartPole-v1", num_envs=2)
 
 
-def test_cartpole_gets_better_in_a_short_training():
-    """A reduced budget: 12,000 steps, at least five times the return of the first policy."""
-    env = gym.make("CartPole-v1")
-    agent = DQN(env, learning_rate=1e-3, start=1000, train_every=8, target_every=200, epsilon=(1.0, 0.05, 0.4), double=True)
-    first = evaluate(env, agent, 10, seeds=1).mean()
-    record = agent.fit(12_000, evaluate_every=1000, games=5, stop_at=150)
-    assert first < 15 and max(record.history["return"]) > 5 * first and max(record.history["max_q"]) < 110
+def expert(states):
+    return (np.asarray(states) @ np.array([0.1, 0.2, 3.0, 1.0]) > 0).astype(np.int64)
+
+
+AGENTS = {
+    "table": lambda: (LAKE, q_learning(LAKE, 50, random_state=0), {}),
+    "softmax": lambda: (LAKE, reinforce(LAKE, iterations=2, batch=2, random_state=0).policy, {"random_state": 1}),
+    "cloned": lambda: (CART, dagger(CARTS, expert, DecisionTreeClassifier(max_depth=3), rounds=1, random_state=0).policy, {}),
+    "network": lambda: (CART, DQN(CART, **SMALL, seed=1), {"env": CART}),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_agent_acts_replays_saves_and_loads(name, tmp_path):
+    env, agent, options = AGENTS[name]()
+    assert isinstance(agent, Agent)
+    path = agent.save(str(tmp_path / name))
+    assert path == tmp_path / name and path.is_file()
+    one, two = (type(agent).load(path, **options) for _ in range(2))
+    episode, again = (player.replay(env, seed=5, max_steps=20) for player in (one, two))
+    assert episode.actions == again.actions and episode.observations[0] == pytest.approx(env.reset(seed=5)[0])
+    assert len(episode.frames) == len(episode.actions) + 1 == len(episode.observations)
+    film = episode.film(2)
+    assert film.ndim == 3 and film.dtype == np.uint8 and film.std() > 0
+    if name == "softmax":
+        assert np.array_equal(one.theta, agent.theta)
+    else:
+        assert all(one(seen) == agent.act(seen) for seen in episode.observations)
+    assert len(evaluate(env, one, 2, max_steps=20)) == 2
+    for other in {Result, SoftmaxPolicy, ClonedPolicy, DQN} - {type(agent)}:
+        with pytest.raises(ValueError, match=f"of class {type(agent).__name__}, expected {other.__name__}"):
+            other.load(path, **({"env": env} if other is DQN else {}))
+    broken = tmp_path / "broken"
+    broken.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="holds no agent"):
+        type(agent).load(broken, **options)
+    wrong = gym.make("CliffWalking-v1") if env is CART else CART
+    with pytest.raises(ValueError, match="fit|stands for"):
+        agent.replay(wrong)
+
+
+@pytest.mark.skipif(not os.environ.get("MLCHEAT_SLOW"), reason="20 s a seed, and the notebook trains one: set MLCHEAT_SLOW=1")
+@pytest.mark.parametrize("seed", range(4))
+def test_cartpole_is_solved_with_the_defaults(seed):
+    agent = DQN(gym.make("CartPole-v1"), seed=seed)
+    agent.fit(120_000, stop_at=475)
+    assert evaluate(gym.make("CartPole-v1"), agent, 100, seeds=50_000).mean() >= 475
 
 
 # --- bad input
@@ -232,8 +275,8 @@ def test_spaces_that_do_not_fit(env, message):
     ({"buffer": 4}, "at least batch_size"), ({"start": 4}, "at least batch_size"), ({"gamma": 1.01}, "gamma"),
     ({"learning_rate": 0.0}, "learning_rate"), ({"epsilon": (1.0, 0.1)}, "epsilon"), ({"epsilon": (1.0, -0.1, 0.5)}, "epsilon"),
     ({"train_every": 0}, "train_every"), ({"updates": 1.5}, "updates"), ({"target_every": 0}, "target_every"),
-    ({"huber": -1.0}, "huber"), ({"hidden": (0,)}, "hidden"), ({"seed": -1}, "seed")],
-    ids=["buffer", "start", "gamma", "rate", "two", "epsilon", "every", "updates", "target", "huber", "hidden", "seed"])
+    ({"huber": -1.0}, "huber"), ({"kernel_initializer": "zeros"}, "kernel_initializer"), ({"hidden": (0,)}, "hidden"), ({"seed": -1}, "seed")],
+    ids=["buffer", "start", "gamma", "rate", "two", "epsilon", "every", "updates", "target", "huber", "initializer", "hidden", "seed"])
 def test_settings_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         DQN(Clock(), **SMALL | options)

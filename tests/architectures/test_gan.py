@@ -57,15 +57,16 @@ def big():
     return dcgan()
 
 
-def tiny(norm=False, seed=0, latent=3, **options):
+def tiny(norm=False, seed=0, latent=3, classes=None, **options):
     """Two small dense networks on two numbers; the generator ends in tanh."""
     layers = keras.layers
     extra = [layers.BatchNormalization()] if norm else []
-    G = keras.Sequential([keras.Input((latent,)), layers.Dense(6, "relu", kernel_initializer=keras.initializers.HeNormal(seed)),
+    more = classes or 0
+    G = keras.Sequential([keras.Input((latent + more,)), layers.Dense(6, "relu", kernel_initializer=keras.initializers.HeNormal(seed)),
                           *extra, layers.Dense(2, "tanh", kernel_initializer=keras.initializers.HeNormal(seed + 1))])
-    D = keras.Sequential([keras.Input((2,)), layers.Dense(5, "tanh", kernel_initializer=keras.initializers.HeNormal(seed + 2)),
+    D = keras.Sequential([keras.Input((2 + more,)), layers.Dense(5, "tanh", kernel_initializer=keras.initializers.HeNormal(seed + 2)),
                           layers.Dense(1, kernel_initializer=keras.initializers.HeNormal(seed + 3))])
-    return GAN(G, D, **options)
+    return GAN(G, D, classes=classes, **options)
 
 
 def points(n=32):
@@ -266,9 +267,9 @@ def test_seeds():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: generator((8, 8, 1), 0), "latent must be a whole number of at least 1, got 0"), (lambda: generator((8, 8, 0)), "channels"),
+    (lambda: generator((8, 8, 1), 0), "latent must be a whole number of at least 1, got 0"), (lambda: generator((8, 8, 0)), "every number of output_shape must be a whole number of at least 1, got 0"),
     (lambda: generator((28, 28, 1)), "one of 8, 16, 32, 64, got 28 x 28"), (lambda: discriminator((8, 16, 1)), "equal and one of"),
-    (lambda: discriminator((128, 128, 1)), "one of 8, 16, 32, 64"), (lambda: discriminator((8, 8)), r"\(height, width, channels\), got \(8, 8\)"),
+    (lambda: discriminator((128, 128, 1)), "one of 8, 16, 32, 64"), (lambda: discriminator((8, 8)), r"input_shape must be \(height, width, channels\), got \(8, 8\); add a channel"),
     (lambda: discriminator((8, 8, 1), width=0), "width"), (lambda: discriminator((8, 8, 1), dropout=1.0), r"dropout must lie in \[0, 1\)")])
 def test_bad_sizes(call, message):
     with pytest.raises(ValueError, match=message):
@@ -384,27 +385,30 @@ def test_frechet_distance_of_two_gaussians():
 # ---- training
 
 
-def by_hand(gan, x, z, rate=1e-2, beta_1=0.5):
+def by_hand(gan, x, z, rows, rate=1e-2, beta_1=0.5):
     """One move of D (without penalty), then one of G: Adam's first step written out."""
     step = lambda v, g: v.assign(v - rate * g / (np.abs(g) + 1e-7 / np.sqrt(1 - 0.999)))  # noqa: E731
-    G, D, kind = gan.generator, gan.discriminator, gan.loss
+    told = lambda values: tf.concat([values, rows], axis=1)  # noqa: E731
+    G, kind = lambda z: gan.generator(told(z), training=True), gan.loss  # noqa: E731
+    D, moved = lambda x: gan.discriminator(told(x)), (gan.discriminator.trainable_variables, gan.generator.trainable_variables)  # noqa: E731
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(d_loss(D(x)[:, 0], D(G(z, training=True))[:, 0], kind, label_smoothing=gan.label_smoothing))
-    for v, g in zip(D.trainable_variables, tape.gradient(loss, [v.value for v in D.trainable_variables])):
+        loss = tf.reduce_mean(d_loss(D(x)[:, 0], D(G(z))[:, 0], kind, label_smoothing=gan.label_smoothing))
+    for v, g in zip(moved[0], tape.gradient(loss, [v.value for v in moved[0]])):
         step(v, g)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(g_loss(D(G(z, training=True))[:, 0], kind))
-    for v, g in zip(G.trainable_variables, tape.gradient(loss, [v.value for v in G.trainable_variables])):
+        loss = tf.reduce_mean(g_loss(D(G(z))[:, 0], kind))
+    for v, g in zip(moved[1], tape.gradient(loss, [v.value for v in moved[1]])):
         step(v, g)
 
 
-@pytest.mark.parametrize("kind, smooth", [("nonsaturating", 0.1), ("minimax", 0.0), ("least_squares", 0.1), ("hinge", 0.0)])
-def test_one_step_by_hand(kind, smooth):
-    x = points(16)
-    batch, draw = next(iter(pipeline(x, batch_size=16, seed=5, noise=(1, 4))))
-    gan, same = (tiny(seed=2, loss=kind, label_smoothing=smooth) for _ in range(2))
-    fit_gan(gan, x, epochs=1, batch_size=16, learning_rate=1e-2, seed=5)
-    by_hand(same, batch, draw[:, 0, :3])
+@pytest.mark.parametrize("kind, smooth, classes", [("nonsaturating", 0.1, None), ("minimax", 0.0, None), ("least_squares", 0.1, 3), ("hinge", 0.0, 2)])
+def test_one_step_by_hand(kind, smooth, classes):
+    x, y = points(16), np.arange(16) % (classes or 1)
+    label = np.eye(classes or 1, dtype="float32")[y]
+    batch, rows, draw = next(iter(pipeline(x, label, batch_size=16, seed=5, noise=(1, 4))))
+    gan, same = (tiny(seed=2, loss=kind, label_smoothing=smooth, classes=classes) for _ in range(2))
+    fit_gan(gan, x, y=y if classes else None, epochs=1, batch_size=16, learning_rate=1e-2, seed=5)
+    by_hand(same, batch, draw[:, 0, :3], rows if classes else rows[:, :0])
     for a, b in ((gan.generator, same.generator), (gan.discriminator, same.discriminator)):
         for v, w in zip(a.get_weights(), b.get_weights()):
             assert np.allclose(v, w, atol=1e-6)
@@ -451,6 +455,11 @@ def test_penalty_of_a_known_slope():
     gan = GAN(pair()[0], line, loss="wasserstein_gp")
     real, fake = tf.constant(points(6)), tf.constant(points(6)[::-1].copy())
     assert np.allclose(module._penalty(gan, real, fake, tf.zeros(6)), 16, atol=1e-4)
+    label = tf.constant(np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]])                # the slope is taken along the example, not the label
+    told = tiny(classes=3, loss="wasserstein_gp")
+    told.discriminator = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    told.discriminator.set_weights([np.array([[3.0], [4], [100], [-50], [7]]), np.zeros(1)])
+    assert np.allclose(module._penalty(told, real, fake, tf.zeros(6), label), 16, atol=1e-4)
     curve = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x**2 / 2)])
     gan = GAN(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), curve, loss="wasserstein_gp")
     draw = np.array([-1.0, 0.0, 2.0], "float32")                              # the slope at x is |x|
@@ -459,13 +468,53 @@ def test_penalty_of_a_known_slope():
     assert np.allclose(found, (place - 1) ** 2, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"loss": "wasserstein_gp", "d_steps": 3}, {"loss": "minimax", "d_steps": 2}],
-                         ids=["penalty", "two_steps"])
+def test_asking_for_a_kind():
+    """Three far spots, one a label: after training each label draws its own."""
+    y = np.arange(768) % 3
+    spots = 0.6 * np.array([[1, 0], [-0.5, 0.8], [-0.5, -0.8]])
+    x = (spots[y] + 0.05 * np.random.default_rng(0).standard_normal((768, 2))).clip(-1, 1)
+    gan = tiny(classes=3, seed=4)
+    fit_gan(gan, x, y=y, epochs=60, batch_size=64, learning_rate=2e-2)
+    drawn = 2 * sample(gan, 300, y=np.arange(300) % 3, seed=0) - 1
+    nearest = np.linalg.norm(drawn[:, None] - spots, axis=2).argmin(axis=1)
+    assert np.mean(nearest == np.arange(300) % 3) > 0.9
+    one = sample(gan, 4, y=1, seed=0)
+    assert np.array_equal(one, sample(gan, 4, y=[1] * 4, seed=0)) and not np.allclose(one, sample(gan, 4, y=2, seed=0))
+    z = np.random.default_rng(0).standard_normal((2, 3)).astype("float32")
+    way = interpolate(gan, *z, 5, y=1)
+    ends = np.asarray(gan.generator(np.hstack([z, np.eye(3, dtype="float32")[[1, 1]]]), training=False))
+    assert gan.latent == 3 and np.allclose(way[[0, -1]], ends / 2 + 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes, y, message", [
+    (None, [0, 1], "built with no classes"), (2, None, "built with 2 classes, got y=None"), (2, [0, 2], r"y must lie in 0..1, got 0 to 2"),
+    (2, [0, 1, 1], r"y must hold 2 whole numbers, got shape \(3,\)"), (2, [0.0, 1.0], "of float64")])
+def test_bad_labels(classes, y, message):
+    gan = tiny(classes=classes)
+    for call in (lambda: sample(gan, 2, y=y, seed=0), lambda: interpolate(gan, np.zeros(3), np.ones(3), 2, y=y),
+                 lambda: fit_gan(gan, points(2), y=y, batch_size=2)):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_networks_that_do_not_read_the_label():
+    G, D = generator((8, 8, 1), 16), discriminator((8, 8, 1))
+    with pytest.raises(ValueError, match=r"do not fit: .*, and 10 channels more for the label"):
+        GAN(G, D, classes=10)
+    with pytest.raises(ValueError, match=r"must read latent \+ 16 numbers, reads 16"):
+        GAN(G, discriminator((8, 8, 17)), classes=16)
+    with pytest.raises(ValueError, match="classes must be a whole number of at least 2, got 1"):
+        GAN(G, D, classes=1)
+
+
+@pytest.mark.parametrize("options", [{"loss": "wasserstein_gp", "d_steps": 3}, {"loss": "wasserstein_gp", "classes": 2}, {"loss": "minimax", "d_steps": 2}],
+                         ids=["penalty", "told", "two_steps"])
 def test_several_steps_and_the_record(options):
     gan = tiny(**options)
     before = [w.copy() for w in gan.discriminator.get_weights()]
-    record = fit_gan(gan, points(), epochs=2, batch_size=16, learning_rate=1e-2).history
-    names = {"d_loss", "g_loss", "d_real", "d_fake", *(f"d_loss_{i}" for i in range(1, options["d_steps"]))}
+    y = np.arange(32) % 2 if gan.classes else None
+    record = fit_gan(gan, points(), y=y, epochs=2, batch_size=16, learning_rate=1e-2).history
+    names = {"d_loss", "g_loss", "d_real", "d_fake", *(f"d_loss_{i}" for i in range(1, gan.d_steps))}
     assert set(record) == names and all(len(v) == 2 and np.isfinite(v).all() for v in record.values())
     assert not np.allclose(gan.discriminator.get_weights()[0], before[0])
 

@@ -315,6 +315,52 @@ def test_mixed_precision():
     assert np.isfinite(history.history["loss"]).all() and vae.encode(x)[1].dtype == np.float32
 
 
+# ---- asking for a kind
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_conditional_interface(likelihood):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((30, 8, 8, 2)), np.arange(30) % 3
+    vae = VAE((8, 8, 2), 4, filters=(3, 5), likelihood=likelihood, classes=3)
+    assert vae.encoder.input_shape == (None, 8, 8, 5) and vae.decoder.input_shape == (None, 7) and vae.decoder.output_shape == (None, 8, 8, 2)
+    mean, log_var = vae.encode(x, y=y)
+    told = np.concatenate([x, np.broadcast_to(np.eye(3)[y][:, None, None], (30, 8, 8, 3))], axis=-1)
+    assert np.allclose([mean, log_var], to_numpy(vae.encoder).predict(told), atol=1e-5) and mean.shape == (30, 4)
+    out = to_numpy(vae.decoder).predict(np.hstack([mean, np.eye(3)[y]]))
+    out = 1 / (1 + np.exp(-out)) if likelihood == "bernoulli" else out
+    assert np.allclose(vae.decode(mean, y=y), out, atol=1e-5) and np.allclose(vae.reconstruct(x, y=y), out, atol=1e-5)
+    assert not np.allclose(vae.encode(x, y=(y + 1) % 3)[0], mean) and not np.allclose(vae.decode(mean, y=(y + 1) % 3), out)
+    assert np.array_equal(vae.sample(5, y=2, seed=0), vae.sample(5, y=[2] * 5, seed=0)) and vae.sample(5, y=2, seed=0).shape == (5, 8, 8, 2)
+    parts, one = vae.elbo(x, y=y, n_samples=2), vae.log_likelihood(x, y=y, n_samples=2)
+    assert np.allclose(parts["elbo"], -parts["reconstruction"] - parts["kl"]) and np.allclose(parts["kl"], kl_standard_normal(mean, log_var))
+    assert one.shape == (30,) and np.isfinite(one).all()
+
+
+def test_training_with_labels_leaves_the_kind_to_the_label():
+    """Pictures with ink on the left or on the right: the label says which, the code need not."""
+    y = np.random.default_rng(0).integers(0, 2, 256)
+    x = np.where(np.arange(4)[None, None, :, None] // 2 == y[:, None, None, None], 0.9, 0.1) * np.ones((256, 4, 4, 1))
+    vae = VAE((4, 4, 1), 2, filters=(4, 4), classes=2)
+    with pytest.warns(UserWarning, match="posterior collapse"):                          # nothing is left for the code
+        history = fit_vae(vae, x, y=y, epochs=30, learning_rate=2e-2, batch_size=32)
+    drawn = vae.sample(40, y=np.arange(40) % 2, seed=0)
+    assert np.array_equal(drawn[:, :, 2:].mean(axis=(1, 2, 3)) > drawn[:, :, :2].mean(axis=(1, 2, 3)), np.arange(40) % 2 == 1)
+    assert history.history["reconstruction"][-1] < 7 and history.history["kl"][-1] < 0.2       # the entropy of the pixels is 5.2
+
+
+@pytest.mark.parametrize("classes, y, message", [
+    (None, [0, 1, 1], r"built with no classes, got y=\[0, 1, 1\]"), (3, None, "built with 3 classes, got y=None"),
+    (3, [0, 1], r"y must hold 3 whole numbers, got shape \(2,\)"), (3, [0.0, 1.0, 2.0], "whole numbers, got shape .* of float64"),
+    (3, [[0], [1], [2]], r"got shape \(3, 1\)"), (3, [0, 1, 3], r"y must lie in 0..2, got 0 to 3"), (3, [-1, 0, 1], "got -1 to 1"), (3, 5, "got 5 to 5")])
+def test_bad_labels(classes, y, message):
+    vae, x = VAE((4, 4, 1), 2, filters=(2, 2), classes=classes), np.zeros((3, 4, 4, 1))
+    for call in (vae.encode, vae.reconstruct, vae.elbo, vae.log_likelihood, lambda x, y: vae.sample(3, y=y), lambda x, y: fit_vae(vae, x, y=y),
+                 lambda x, y: vae.decode(np.zeros((3, 2)), y=y)):
+        with pytest.raises(ValueError, match=message):
+            call(x, y=y)
+
+
 # ---- bad input
 
 
@@ -325,7 +371,8 @@ def test_mixed_precision():
     ({"beta": -1}, "beta must be a finite number of at least 0, got -1"), ({"beta": np.nan}, "beta"), ({"beta": "much"}, "beta"),
     ({"likelihood": "poisson"}, "'bernoulli' or 'gaussian', got 'poisson'"), ({"filters": ()}, "at least one convolution"), ({"filters": (4, 0)}, "filters"),
     ({"scale": 0.1}, "spread of a gaussian pixel"), ({"likelihood": "gaussian", "scale": 0}, "positive spread"),
-    ({"parts": linear_parts((8, 8, 3), 2)}, r"do not fit an encoder \(None, 8, 8, 3\)"), ({"parts": linear_parts((8, 8, 1), 3)}, "do not fit")])
+    ({"parts": linear_parts((8, 8, 3), 2)}, r"do not fit an encoder \(None, 8, 8, 3\)"), ({"parts": linear_parts((8, 8, 1), 3)}, "do not fit"),
+    ({"classes": 1}, "classes must be a whole number of at least 2, got 1"), ({"classes": 10, "parts": linear_parts((8, 8, 1), 2)}, "with 10 classes do not fit")])
 def test_bad_networks(options, message):
     with pytest.raises(ValueError, match=message):
         VAE(**{"input_shape": (8, 8, 1)} | options)
@@ -479,6 +526,6 @@ def test_free_bits_and_warm_up(digits):
 
 def test_signatures():
     names = lambda f: list(inspect.signature(f).parameters)  # noqa: E731
-    assert names(VAE) == ["input_shape", "latent", "beta", "likelihood", "filters", "seed", "scale", "parts"]
-    assert names(fit_vae) == ["vae", "x", "runtime", "epochs", "batch_size", "learning_rate", "kl_warmup", "free_bits", "seed"]
+    assert names(VAE) == ["input_shape", "latent", "beta", "likelihood", "filters", "seed", "scale", "parts", "classes"]
+    assert names(fit_vae) == ["vae", "x", "y", "runtime", "epochs", "batch_size", "learning_rate", "kl_warmup", "free_bits", "seed"]
     assert names(source_vae) == ["input_shape", "latent", "seed"]
