@@ -33,15 +33,6 @@ from tools import ledger, lite  # noqa: E402
 from tools.checks import public_names  # noqa: E402
 from tools.notebooks import NBS, Chapter, chapters, equations, labels_in, split_directives  # noqa: E402
 
-# Chapters that are announced and not written yet: a link to one is shown as plain text. The list shrinks by itself.
-PLANNED = {f"{part}/{name}" for part, names in {
-    "nn": "regularization layers convolution normalization recurrent attention network",
-    "architectures": "runtime mlp cnn rnn autoencoder vae gan dqn",
-    "algorithms": "naive_bayes decision_trees nearest_neighbors logistic ensembles svm clustering regression "
-                  "reinforcement_learning bandits tabular policy_gradient",
-    "reference": "datasets libraries papers other_content",
-}.items() for name in names.split() if not (NBS / part / f"{name}.ipynb").exists()}
-
 API = ROOT / "book" / "api"
 REPOSITORY = "mlcheat/mlcheat"
 GENERATED_PAGES = ("nbs/reference/ledger", "nbs/reference/corrections", "nbs/reference/speed", "nbs/reference/cheat_cards", "nbs/index")
@@ -119,14 +110,6 @@ def _check_label(labels: list[str], seen: set[str]) -> str:
     return f"{anchors}\n\n:::{{div}} check-label\n&#10003; check of " + ", ".join(f"{{eq}}`{x}`" for x in labels) + "\n:::"
 
 
-def unlink_planned(chapter: Chapter, text: str) -> str:
-    """Turn links to announced chapters into plain text."""
-    def resolve(m):
-        target = os.path.normpath(Path(chapter.name).parent / m["path"]).removesuffix(".ipynb")
-        return m["text"] if target in PLANNED else m[0]
-    return re.sub(r"\[(?P<text>[^\]]+)\]\((?P<path>[\w./-]+\.ipynb)(?:#[\w-]+)?\)", resolve, text)
-
-
 def shorten_docstrings(code: str) -> str:
     """Keep the first sentence of each docstring: the page already says the rest, the API page has it whole."""
     lines = code.split("\n")
@@ -169,7 +152,7 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 if f"{{{{ {word} }}}}" in text:
                     text = text.replace(f"{{{{ {word} }}}}", page())
             text = re.sub(r"(\{exercise\}[^\n]*\n:label: \S+\n)", r"\1:nonumber:\n", text)   # its id is its number
-            cell["source"] = _mark_equations(unlink_planned(chapter, text))
+            cell["source"] = _mark_equations(text)
             cells.append(cell)
             if not linked and text.startswith("# "):
                 linked = True
@@ -194,8 +177,6 @@ def edit_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
                 cell["source"] = shorten_docstrings(cell["source"])
                 tags.append("export")
             for output in cell["outputs"]:
-                if shown := output.get("data", {}).get("text/markdown"):
-                    output["data"]["text/markdown"] = unlink_planned(chapter, "".join(shown))
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
                     cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
@@ -337,7 +318,7 @@ def chapter_map() -> str:
 # Titles that are too long for a box of the map.
 SHORT = {"basics/logistic_regression": "Logistic regression", "nn/forward_propagation": "Forward propagation",
          "nn/autodiff": "Automatic derivatives", "nn/keras_bridge": "Keras bridge", "architectures/mlp": "Perceptrons (MLP)",
-         "architectures/cnn": "Convolutional (CNN)", "architectures/rnn": "Recurrent (RNN)", "architectures/gan": "Adversarial (GAN)",
+         "architectures/cnn": "Convolutional (CNN)", "architectures/rnn": "Recurrent (RNN)", "architectures/transformer": "Transformer", "architectures/gan": "Adversarial (GAN)",
          "architectures/vae": "Variational (VAE)", "architectures/dqn": "Deep Q-network", "algorithms/tabular": "Tabular learning",
          "architectures/runtime": "Runtime", "algorithms/svm": "Support vectors (SVM)", "algorithms/logistic": "Several classes",
          "nn/concepts": "Concepts", "nn/network": "Networks", "nn/convolution": "Convolution",
@@ -393,7 +374,7 @@ def catalogue_page(name: str) -> str:
     from mlcheat.reference.catalogues import read_catalogue
 
     chapter = Chapter(NBS / "reference" / f"{name}.ipynb")
-    return f"::::{{div}} catalogue\n\n{unlink_planned(chapter, read_catalogue(name).to_markdown())}\n\n::::"
+    return f"::::{{div}} catalogue\n\n{read_catalogue(name).to_markdown()}\n\n::::"
 
 
 def _path_links(path: dict, here: str) -> dict[str, str]:

@@ -96,6 +96,7 @@ from .svm import OneClassSVM as OneClassSVM
 from .svm import pegasos as pegasos
 from .svm import platt_scaling as platt_scaling
 from .svm import plot_margin as plot_margin
+from .svm import polish as polish
 from .svm import polynomial_kernel as polynomial_kernel
 from .svm import primal_objective as primal_objective
 from .svm import rbf_kernel as rbf_kernel
@@ -156,8 +157,10 @@ from .clustering import rand_score as rand_score
 from .clustering import silhouette_samples as silhouette_samples
 from .clustering import silhouette_score as silhouette_score
 from .clustering import SpectralClustering as SpectralClustering
+from .reinforcement_learning import Agent as Agent
 from .reinforcement_learning import blackjack_exact as blackjack_exact
 from .reinforcement_learning import check_env_api as check_env_api
+from .reinforcement_learning import Episode as Episode
 from .reinforcement_learning import evaluate as evaluate
 from .reinforcement_learning import finite_horizon as finite_horizon
 from .reinforcement_learning import greedy_policy as greedy_policy
@@ -183,7 +186,6 @@ from .tabular import batch_values as batch_values
 from .tabular import double_q_learning as double_q_learning
 from .tabular import dyna_q as dyna_q
 from .tabular import DynaMaze as DynaMaze
-from .tabular import Episode as Episode
 from .tabular import expected_sarsa as expected_sarsa
 from .tabular import learn_vectorized as learn_vectorized
 from .tabular import linear_schedule as linear_schedule
@@ -208,6 +210,6 @@ from .policy_gradient import DaggerResult as DaggerResult
 from .policy_gradient import reinforce as reinforce
 from .policy_gradient import reinforce_gradient as reinforce_gradient
 from .policy_gradient import ReinforceResult as ReinforceResult
-from .policy_gradient import rollout as rollout
 from .policy_gradient import Rollout as Rollout
+from .policy_gradient import rollout as rollout
 from .policy_gradient import SoftmaxPolicy as SoftmaxPolicy

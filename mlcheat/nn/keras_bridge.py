@@ -252,7 +252,8 @@ class _Converter:
         config = {key: self.activation(getattr(theirs, key), theirs.name)
                   for key in ("activation", "recurrent_activation") if key in known}
         config |= {key: self.layer(getattr(theirs, part)) for key, part in inner.items()}
-        with warnings.catch_warnings(action="ignore"):         # Keras warns of lambdas
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                    # Keras warns of lambdas
             settings = theirs.get_config() | {"dtype": self.dtype}
         for key, value in settings.items():
             if value == "channels_first":

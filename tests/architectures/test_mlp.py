@@ -215,7 +215,8 @@ def test_other_architectures_train_as_well(layers, shape):
     model = keras.Sequential([keras.Input(shape), *layers, L.Dense(3)])
     x = RNG.integers(0, 9, (20, *(n or 6 for n in shape)))
     x = x if len(shape) == 1 else x / 9
-    with warnings.catch_warnings(action="error", category=UserWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         history = fit_classifier(model, x, Y[:20], epochs=2, batch_size=10)
         report = evaluate_classifier(model, x, Y[:20])
     assert len(history.epoch) == 2 and report["confusion"].sum() == 20
@@ -324,7 +325,8 @@ def test_pixels_that_were_not_scaled():
         evaluate_classifier(mlp(4, 2), np.array([[0, 255, 3, 9]], np.uint8), [0])
     assert caught[0].filename == __file__                        # the warning points at the caller's line
     scaled = keras.Sequential([keras.Input((64,)), L.Rescaling(1 / 16), L.Dense(10)])
-    with warnings.catch_warnings(action="error", category=UserWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         evaluate_classifier(scaled, *raw)
         evaluate_classifier(model, raw[0] / 16, raw[1])
         evaluate_classifier(small(), np.round(X), Y)             # whole numbers, some below zero: no grey levels
