@@ -429,14 +429,14 @@ PEERS["basics"] = PEERS["algorithms"]
 
 def same_names(chapter: Chapter) -> str:
     """The end of a chapter: links to the documentation of what its names are taken from."""
-    found = {}
-    if chapter.name == "nn/autodiff":                          # a judge of its own, with NumPy's names
+    if not chapter.module or chapter.name == "nn/autodiff":    # the latter a judge of its own, with NumPy's names
         return ""
+    names, found = public_names(chapter), {}
     for module, address in PEERS.get(chapter.name.split("/")[0], ()):
         module = module.rstrip(".")
         peer = importlib.import_module(module)
         public = set(getattr(peer, "__all__", None) or dir(peer))
-        for name in public_names(chapter) if chapter.module else ():
+        for name in names:
             if name in public and name not in found and getattr(getattr(peer, name, None), "__name__", "") == name:
                 url = address.format(module=module, path=module.replace(".", "/"), name=name)
                 found[name] = f"[`{module}.{name}`]({url})"

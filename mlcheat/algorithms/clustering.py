@@ -26,7 +26,12 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
 
 # %% auto #0
 __all__ = ['KMedoids', 'lloyd_step', 'kmeans_plusplus', 'KMeans', 'MiniBatchKMeans', 'silhouette_samples', 'silhouette_score',
@@ -38,11 +43,8 @@ __all__ = ['KMedoids', 'lloyd_step', 'kmeans_plusplus', 'KMeans', 'MiniBatchKMea
 # %% ../../nbs/algorithms/clustering.ipynb #6cdff1fb
 def _count(value: Any, name: str, rows: int | None = None) -> int:
     """A whole number of at least 1, and at most the number of rows."""
-    if (
-        isinstance(value, (bool, np.bool_))
-        or not isinstance(value, (int, np.integer))
-        or value < 1
-    ):
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     if rows is not None and value > rows:
         raise ValueError(f"n_samples={rows} should be >= {name}={value}.")
@@ -50,12 +52,16 @@ def _count(value: Any, name: str, rows: int | None = None) -> int:
 
 
 def _positive(value: Any, name: str, advice: str = "") -> float:
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
-        value, bool
-    )
-    if not (number and value > 0):
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if isinstance(value, bool) or not number or not value > 0:
         raise ValueError(f"{name} must be a number above 0, got {value!r}{advice}")
     return float(value)
+
+
+def _named_metric(metric: str | Callable) -> str | Callable:
+    """SciPy's name of a distance that scikit-learn names otherwise."""
+    names = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}
+    return names.get(metric, metric) if isinstance(metric, str) else metric
 
 
 def _distances(X: NDArray, metric: str | Callable, limit: float = 8e9) -> NDArray:
@@ -74,11 +80,39 @@ def _distances(X: NDArray, metric: str | Callable, limit: float = 8e9) -> NDArra
         return X.copy()
     if 8.0 * len(X) ** 2 > limit:
         raise ValueError(
-            f"the distances between {len(X)} rows need {8e-9 * len(X) ** 2:.1f} GB of memory; "
-            "use fewer rows, or KMeans, DBSCAN or a mixture"
+            f"the distances between {len(X)} rows need {8e-9 * len(X) ** 2:.1f} GB of "
+            "memory; use fewer rows, or KMeans, DBSCAN or a mixture"
         )
-    names = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}
-    return cdist(X, X, names.get(metric, metric) if isinstance(metric, str) else metric)
+    return cdist(X, X, _named_metric(metric))
+
+
+def _weights(sample_weight: Any, X: NDArray) -> NDArray | None:
+    """One weight a row, none negative and not all zero; None stays."""
+    if sample_weight is None:
+        return None
+    w = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    if not w.any():
+        raise ValueError("sample_weight must not be all zero")
+    return w
+
+
+def _sorted(X: NDArray) -> NDArray:
+    """Positions of the rows by their first feature; ties by the second, and so on."""
+    order = np.argsort(X[:, 0])
+    first = X[order, 0]
+    return order if (first[1:] > first[:-1]).all() else np.lexsort(X.T[::-1])
+
+
+class _Pairwise:
+    """Tells scikit-learn when X holds distances or edges between all rows."""
+
+    _source = "metric"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        given = getattr(self, self._source)
+        tags.input_tags.pairwise = isinstance(given, str) and given == "precomputed"
+        return tags
 
 
 def _first_seen(labels: NDArray) -> NDArray:
@@ -89,7 +123,7 @@ def _first_seen(labels: NDArray) -> NDArray:
     return np.where(names < 0, -1, rank)[inverse].astype(np.intp)
 
 # %% ../../nbs/algorithms/clustering.ipynb #b50adbba
-class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
+class KMedoids(_Pairwise, ClusterMixin, TransformerMixin, BaseEstimator):
     r"""Clusters around rows of the data, for any distance.
 
     .. math:: \min_{m_1, \dots, m_K \in \{1..n\}} \sum_i \min_k \delta(x_i, x_{m_k})
@@ -141,24 +175,14 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
     def __init__(
         self, n_clusters=8, *, metric="euclidean", max_iter=300, random_state=None
     ):
-        self.n_clusters, self.metric, self.max_iter, self.random_state = (
-            n_clusters,
-            metric,
-            max_iter,
-            random_state,
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
-        return tags
+        self.n_clusters, self.metric = n_clusters, metric
+        self.max_iter, self.random_state = max_iter, random_state
 
     def fit(self, X, y=None):
         """Choose the medoids of the rows X (n, d), or of distances (n, n)."""
         X = validate_data(self, X, dtype=np.float64)
-        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(
-            self.max_iter, "max_iter"
-        )
+        K = _count(self.n_clusters, "n_clusters", len(X))
+        steps = _count(self.max_iter, "max_iter")
         D = _distances(X, self.metric)
         if self.random_state is None:
             chosen, nearest = [], np.full(len(X), np.inf)
@@ -169,11 +193,8 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
                 chosen.append(int(total.argmin()))
                 nearest = np.minimum(nearest, D[:, chosen[-1]])
         else:
-            chosen = (
-                check_random_state(self.random_state)
-                .choice(len(X), K, replace=False)
-                .tolist()
-            )
+            gen = check_random_state(self.random_state)
+            chosen = gen.choice(len(X), K, replace=False).tolist()
         for swap in range(steps + 1):
             near = np.argsort(D[:, chosen], axis=1, kind="stable")[:, :2]
             first = np.take_along_axis(D[:, chosen], near, 1)
@@ -183,11 +204,11 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
             join = np.minimum(D - first[:, None], 0)
             # and those whose medoid goes
             lost = np.minimum(D, second[:, None]) - first[:, None] - join
-            change = (
-                join.sum(axis=0) + (labels == np.arange(K)[:, None]).astype(float) @ lost
-            )
+            member = (labels == np.arange(K)[:, None]).astype(float)
+            change = join.sum(axis=0) + member @ lost
             out, new = np.unravel_index(change.argmin(), change.shape)
-            if swap == steps or not change[out, new] < -1e-12 * max(first.sum(), 1e-300):
+            tiny = 1e-12 * max(first.sum(), 1e-300)
+            if swap == steps or not change[out, new] < -tiny:
                 break
             chosen[out] = int(new)
         self.medoid_indices_, self.labels_ = np.array(chosen), labels
@@ -201,13 +222,7 @@ class KMedoids(ClusterMixin, TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         if self.metric == "precomputed":
             return X[:, self.medoid_indices_]
-        names = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}
-        metric = (
-            names.get(self.metric, self.metric)
-            if isinstance(self.metric, str)
-            else self.metric
-        )
-        return cdist(X, self.cluster_centers_, metric)
+        return cdist(X, self.cluster_centers_, _named_metric(self.metric))
 
     def predict(self, X) -> NDArray:
         """The nearest medoid of each row."""
@@ -249,11 +264,13 @@ def lloyd_step(
 
     Examples
     --------
-    >>> labels, centers, inertia = lloyd_step([[1.0], [2.0], [3.0], [8.0]], [[0.0], [10.0]])
+    >>> X = [[1.0], [2.0], [3.0], [8.0]]
+    >>> labels, centers, inertia = lloyd_step(X, [[0.0], [10.0]])
     >>> labels.tolist(), centers.ravel().tolist(), inertia
     ([0, 0, 0, 1], [2.0, 8.0], 18.0)
     """
-    X, centers = check_array(X, dtype=np.float64), check_array(centers, dtype=np.float64)
+    X = check_array(X, dtype=np.float64)
+    centers = check_array(centers, dtype=np.float64)
     if X.shape[1] != centers.shape[1]:
         raise ValueError(
             f"expected centres with {X.shape[1]} features, got shape {centers.shape}"
@@ -268,11 +285,16 @@ def lloyd_step(
 
 # %% ../../nbs/algorithms/clustering.ipynb #88da2ea0
 def kmeans_plusplus(
-    X: ArrayLike, n_clusters: int, *, random_state=None, n_local_trials: int | None = None
+    X: ArrayLike,
+    n_clusters: int,
+    *,
+    sample_weight: ArrayLike | None = None,
+    random_state=None,
+    n_local_trials: int | None = None,
 ) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
     r"""Starting centres that are far apart, by chance.
 
-    .. math:: P(i) = D_i^2 / \sum_j D_j^2
+    .. math:: P(i) = w_i D_i^2 / \sum_j w_j D_j^2
 
     Parameters
     ----------
@@ -280,6 +302,8 @@ def kmeans_plusplus(
         Rows.
     n_clusters : int
         Number of centres K.
+    sample_weight : array_like, shape (n,), optional
+        How often each row counts, at least 0; by default once.
     random_state : None, int or RandomState
         Seed of the draws.
     n_local_trials : int, optional
@@ -295,7 +319,7 @@ def kmeans_plusplus(
     Raises
     ------
     ValueError
-        If there are more centres than rows.
+        If there are more centres than rows, or a weight is negative, or all are 0.
 
     Notes
     -----
@@ -308,32 +332,37 @@ def kmeans_plusplus(
 
     Examples
     --------
-    >>> kmeans_plusplus([[0.0], [0.1], [9.0]], 2, random_state=0)[1].tolist() in ([0, 2], [1, 2], [2, 0], [2, 1])
-    True
+    >>> X, w = [[0.0], [1.0], [9.0]], [1, 0, 1]
+    >>> sorted(kmeans_plusplus(X, 2, sample_weight=w, random_state=0)[1].tolist())
+    [0, 2]
     """
     X = check_array(X, dtype=[np.float64, np.float32])
-    K, gen = _count(n_clusters, "n_clusters", len(X)), check_random_state(random_state)
-    trials = (
-        2 + int(np.log(K))
-        if n_local_trials is None
-        else _count(n_local_trials, "n_local_trials")
-    )
-    chosen = [gen.choice(len(X), p=np.full(len(X), 1 / len(X)))]
+    K = _count(n_clusters, "n_clusters", len(X))
+    gen, trials = check_random_state(random_state), 2 + int(np.log(K))
+    if n_local_trials is not None:
+        trials = _count(n_local_trials, "n_local_trials")
+    w = _weights(sample_weight, X)
+    w = np.ones(len(X), X.dtype) if w is None else w
+    chosen = [gen.choice(len(X), p=w / w.sum())]
     nearest = _squared(X[chosen], X)[0]
     for _ in range(1, K):
-        draws = gen.uniform(size=trials) * nearest.sum()
-        candidates = np.minimum(
-            np.searchsorted(np.cumsum(nearest, dtype=np.float64), draws), len(X) - 1
-        )
+        draws = gen.uniform(size=trials) * (nearest @ w)
+        ladder = np.cumsum(w * nearest, dtype=np.float64)
+        candidates = np.minimum(np.searchsorted(ladder, draws), len(X) - 1)
         after = np.minimum(_squared(X[candidates], X), nearest)
-        best = after.sum(axis=1).argmin()
+        best = (after @ w).argmin()
         chosen.append(candidates[best])
         nearest = after[best]
     return X[chosen], np.array(chosen)
 
 
+def _as_they_come(X: NDArray, K: int, random_state: Any) -> NDArray:
+    """Starting centres drawn from the rows in the given order, as scikit-learn draws."""
+    return kmeans_plusplus(X, K, random_state=random_state)[0]
+
+
 def _squared(A: NDArray, B: NDArray) -> NDArray:
-    """Squared distances (len(A), len(B)) by a matrix product; rows should be near the origin."""
+    """Squared distances (len(A), len(B)) by a product; rows should be near the origin."""
     D = A @ (-2 * B.T)
     D += np.einsum("ij,ij->i", A, A)[:, None]
     D += np.einsum("ij,ij->i", B, B)
@@ -344,58 +373,67 @@ _CHUNK = 2048  # rows at a time: the scores stay in the cache
 
 
 def _with_ones(X: NDArray) -> NDArray:
-    """X with a column of ones, which carries the constant of the scores and counts the rows."""
+    """X and a column of ones, which carries the constant of the scores and counts rows."""
     wide = np.ones((len(X), X.shape[1] + 1), X.dtype)
     wide[:, :-1] = X
     return wide
 
 
-def _assign(wide: NDArray, centers: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
-    """Write the nearest centre of each row into `labels`; return sums and numbers of rows of each centre."""
+def _assign(
+    wide: NDArray, centers: NDArray, labels: NDArray, mass: NDArray | None = None
+) -> NDArray:
+    """Write the nearest centres into `labels`; return the sums of `mass` in each cluster."""
     scorer = np.column_stack([centers, -0.5 * np.einsum("ij,ij->i", centers, centers)])
-    sums, names = np.zeros_like(scorer), np.arange(len(centers), dtype=wide.dtype)
+    names = np.arange(len(centers), dtype=wide.dtype)
+    mass = wide if mass is None else mass
+    sums = np.zeros((len(centers), mass.shape[1]), wide.dtype)
     for start in range(0, len(wide), _CHUNK):
-        rows = wide[start : start + _CHUNK]
-        score = scorer @ rows.T
+        piece = slice(start, start + _CHUNK)
+        score = scorer @ wide[piece].T
         # one in each column, but for ties
         won = (score == score.max(axis=0)).astype(wide.dtype)
-        here = won @ rows
-        if here[:, -1].sum() != len(rows):
+        here = won @ mass[piece]
+        if here[:, -1].sum() != score.shape[1]:
             won = (score.argmax(axis=0) == names[:, None]).astype(wide.dtype)
-            here = won @ rows
-        labels[start : start + _CHUNK] = names @ won
+            here = won @ mass[piece]
+        labels[piece] = names @ won
         sums += here
-    return sums[:, :-1], sums[:, -1]
+    return sums
 
 
-def _refill(
-    X: NDArray, centers: NDArray, labels: NDArray, sums: NDArray, counts: NDArray
-) -> None:
-    """Give every empty cluster the row that is farthest from its centre."""
-    empty = np.flatnonzero(counts == 0)
+def _sums(mass: NDArray, labels: NDArray, K: int) -> NDArray:
+    """The sums of `mass` in each cluster, from the labels."""
+    ones, n = np.ones(len(mass), mass.dtype), len(mass)
+    return coo_array((ones, (labels, np.arange(n))), shape=(K, n)) @ mass
+
+
+def _refill(X: NDArray, centers: NDArray, labels: NDArray, empty: NDArray) -> NDArray:
+    """Labels after each empty cluster took the row that is farthest from its centre."""
     far = ((X - centers[labels]) ** 2).sum(axis=1)
     rows = np.argsort(-far, kind="stable")[: len(empty)]
-    for k, i in zip(empty, rows[far[rows] > 0]):
-        sums[labels[i]] -= X[i]
-        counts[labels[i]] -= 1
-        sums[k], counts[k] = X[i], 1
+    rows, labels = rows[far[rows] > 0], labels.copy()
+    labels[rows] = empty[: len(rows)]
+    return labels
 
 
-def _lloyd(
-    X: NDArray, centers: NDArray, max_iter: int, tol: float
+def _alternate(
+    X: NDArray,
+    mass: NDArray,
+    assign: Callable,
+    centers: NDArray,
+    max_iter: int,
+    tol: float,
 ) -> tuple[NDArray, NDArray, float, int]:
     """Alternate the two steps until no label changes or the centres hardly move."""
-    wide, labels, before, settled = (
-        _with_ones(X),
-        np.empty(len(X), np.int32),
-        np.full(len(X), -1, np.int32),
-        False,
-    )
+    labels, before = np.empty(len(X), np.int32), np.full(len(X), -1, np.int32)
+    d, settled = X.shape[1], False
     for step in range(1, max_iter + 1):
-        sums, counts = _assign(wide, centers, labels)
-        if (counts == 0).any():
-            _refill(X, centers, labels, sums, counts)
-        new = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
+        sums = assign(centers, labels)
+        if not sums[:, d].all():
+            moved = _refill(X, centers, labels, np.flatnonzero(sums[:, d] == 0))
+            sums = _sums(mass, moved, len(centers))
+        new, held = centers.copy(), sums[:, d] > 0
+        new[held] = sums[held, :d] / sums[held, d : d + 1]
         shift, centers = float(((new - centers) ** 2).sum()), new
         if settled := np.array_equal(labels, before):
             break
@@ -403,9 +441,21 @@ def _lloyd(
             break
         before[:] = labels
     if not settled:
-        _assign(wide, centers, labels)
+        assign(centers, labels)
     gap = X - centers[labels]
-    return labels, centers, float(np.einsum("ij,ij->", gap, gap, dtype=np.float64)), step
+    squared = np.einsum("ij,ij->i", gap, gap, dtype=np.float64)
+    return labels, centers, float(squared @ mass[:, d]), step
+
+
+def _lloyd(
+    X: NDArray, w: NDArray | None, centers: NDArray, max_iter: int, tol: float
+) -> tuple[NDArray, NDArray, float, int]:
+    """Lloyd's steps; a row of weight w counts w times in sums and inertia."""
+    wide = _with_ones(X)
+    # weighted: w x and w for the means, and a last column that counts rows
+    mass = wide if w is None else _with_ones(w[:, None] * wide)
+    assign = lambda centers, labels: _assign(wide, centers, labels, mass)  # noqa: E731
+    return _alternate(X, mass, assign, centers, max_iter, tol)
 
 # %% ../../nbs/algorithms/clustering.ipynb #79d15822
 class _Centroids(
@@ -425,26 +475,35 @@ class _Centroids(
     def _read(self, X, reset: bool) -> NDArray:
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
 
-    def _start(self, X: NDArray, K: int, gen) -> NDArray:
-        """The centres to begin with: drawn, given, or computed by the caller's function."""
+    def _kept(self, X: NDArray, sample_weight: Any) -> tuple[NDArray, NDArray | None]:
+        """The rows whose weight is not 0, and their weights."""
+        w = _weights(sample_weight, X)
+        return (X, None) if w is None else (X[w > 0], w[w > 0])
+
+    def _start(self, X: NDArray, w: NDArray | None, K: int, gen) -> NDArray:
+        """The centres to begin with: drawn, given, or from the caller's function."""
         if isinstance(self.init, str):
             if self.init == "k-means++":
-                return kmeans_plusplus(X, K, random_state=gen)[0]
+                # sorted: the draws depend on the rows and not on their order
+                order = _sorted(X)
+                X, w = X[order], None if w is None else w[order]
+                return kmeans_plusplus(X, K, sample_weight=w, random_state=gen)[0]
             if self.init != "random":
                 raise ValueError(
-                    f"init must be 'k-means++', 'random', an array or a callable, got {self.init!r}"
+                    "init must be 'k-means++', 'random', an array or a callable, "
+                    f"got {self.init!r}"
                 )
-            return X[gen.choice(len(X), K, replace=False, p=np.full(len(X), 1 / len(X)))]
-        given = (
-            self.init(X, K, random_state=gen)
-            if callable(self.init)
-            else np.asarray(self.init) - self._middle
-        )
+            w = np.ones(len(X)) if w is None else w
+            return X[gen.choice(len(X), K, replace=False, p=w / w.sum())]
+        if callable(self.init):
+            given = self.init(X, K, random_state=gen)
+        else:
+            given = np.asarray(self.init) - self._middle
         given = check_array(given, dtype=X.dtype, copy=True)
         if given.shape != (K, X.shape[1]):
             raise ValueError(
-                f"The shape of the initial centers {given.shape} does not match n_clusters={K} "
-                f"and {X.shape[1]} features."
+                f"The shape of the initial centers {given.shape} does not match "
+                f"n_clusters={K} and {X.shape[1]} features."
             )
         return given
 
@@ -454,13 +513,8 @@ class _Centroids(
                 raise ValueError(
                     f"n_init must be 'auto' or an integer, got {self.n_init!r}"
                 )
-            return (
-                auto
-                if isinstance(self.init, str)
-                and self.init == "random"
-                or callable(self.init)
-                else 1
-            )
+            chance = isinstance(self.init, str) and self.init == "random"
+            return auto if chance or callable(self.init) else 1
         return _count(self.n_init, "n_init")
 
     def predict(self, X) -> NDArray:
@@ -477,15 +531,25 @@ class _Centroids(
         X = self._read(X, reset=False)
         return cdist(X, self.cluster_centers_).astype(X.dtype, copy=False)
 
-    def score(self, X, y=None) -> float:
+    def score(self, X, y=None, sample_weight=None) -> float:
         """Minus the inertia of rows X: higher is better."""
-        return -float((self.transform(X).min(axis=1).astype(np.float64) ** 2).sum())
+        near = self.transform(X).min(axis=1).astype(np.float64)
+        w = _weights(sample_weight, near)
+        return -float(near @ near if w is None else w @ near**2)
+
+    def fit_predict(self, X, y=None, sample_weight=None) -> NDArray:
+        """Fit, and return the label of each row."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def fit_transform(self, X, y=None, sample_weight=None) -> NDArray:
+        """Fit, and return the distances of the rows to the centres."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
 
 # %% ../../nbs/algorithms/clustering.ipynb #be4c8f9f
 class KMeans(_Centroids):
     r"""Split rows around means so that squared distances are small.
 
-    .. math:: \min_{\mu} \sum_i \min_k \lVert x_i - \mu_k\rVert^2
+    .. math:: \min_{\mu} \sum_i w_i \min_k \lVert x_i - \mu_k\rVert^2
 
     Parameters
     ----------
@@ -501,8 +565,8 @@ class KMeans(_Centroids):
         Stop when the squared movement of the centres falls below `tol` times the mean variance.
     random_state : None, int or RandomState
         Seed of the starts.
-    algorithm : {"lloyd"}
-        Kept for scikit-learn's signature.
+    algorithm : {"lloyd", "elkan"}
+        All distances at each step, or bounds in place of most; the result is the same.
 
     Attributes
     ----------
@@ -511,14 +575,15 @@ class KMeans(_Centroids):
     labels_ : ndarray of int32, shape (n,)
         Cluster of each row.
     inertia_ : float
-        Sum of squared distances.
+        Sum of squared distances, each times the row's weight.
     n_iter_ : int
         Steps of the best run.
 
     Raises
     ------
     ValueError
-        If there are more clusters than rows, or a setting does not exist.
+        If there are more clusters than rows with a weight above 0, a weight is negative,
+        all are 0, or a setting does not exist.
 
     Warns
     -----
@@ -527,6 +592,8 @@ class KMeans(_Centroids):
 
     Notes
     -----
+    The k-means++ start does not depend on the order of the rows; from sorted rows it is
+    scikit-learn's for the same seed.
     Use when clusters are round and of similar size, and rows are many.
     Avoid when clusters are stretched, nested or of very different density, or outliers abound.
 
@@ -552,43 +619,98 @@ class KMeans(_Centroids):
         random_state=None,
         algorithm="lloyd",
     ):
-        self.n_clusters, self.init, self.n_init, self.max_iter = (
-            n_clusters,
-            init,
-            n_init,
-            max_iter,
-        )
+        self.n_clusters, self.init, self.n_init = n_clusters, init, n_init
+        self.max_iter = max_iter
         self.tol, self.random_state, self.algorithm = tol, random_state, algorithm
 
-    def fit(self, X, y=None):
-        """Find the centres of the rows X (n, d)."""
-        X = self._read(X, reset=True)
-        K, steps = _count(self.n_clusters, "n_clusters", len(X)), _count(
-            self.max_iter, "max_iter"
-        )
-        if self.algorithm != "lloyd":
-            raise ValueError(f"algorithm must be 'lloyd', got {self.algorithm!r}")
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the centres of the rows X (n, d), each counted `sample_weight` times."""
+        every = self._read(X, reset=True)
+        X, w = self._kept(every, sample_weight)
+        K = _count(self.n_clusters, "n_clusters", len(X))
+        steps = _count(self.max_iter, "max_iter")
+        if self.algorithm not in ("lloyd", "elkan"):
+            raise ValueError(
+                f"algorithm must be 'lloyd' or 'elkan', got {self.algorithm!r}"
+            )
         if not self.tol >= 0:
             raise ValueError(f"tol must be at least 0, got {self.tol!r}")
-        gen, self._middle = check_random_state(self.random_state), X.mean(axis=0)
+        gen = check_random_state(self.random_state)
+        self._middle = X.mean(axis=0) if w is None else np.average(X, axis=0, weights=w)
         # around the mean: no digits are lost in products
         X, best = X - self._middle, None
         # times the mean variance
-        tol = self.tol * float(np.einsum("ij,ij->", X, X)) / X.size
+        squared = np.einsum("ij,ij->i", X, X)
+        tol = self.tol * float(np.average(squared, weights=w)) / X.shape[1]
         for _ in range(self._runs(10)):
-            run = _lloyd(X, self._start(X, K, gen), steps, tol)
+            start = self._start(X, w, K, gen)
+            method = _lloyd if self.algorithm == "lloyd" else _elkan
+            run = method(X, w, start, steps, tol)
             if best is None or run[2] < best[2]:
                 best = run
         self.labels_, self.cluster_centers_, self.inertia_, self.n_iter_ = best
+        found = len(np.unique(self.labels_))
         self.cluster_centers_ = self.cluster_centers_ + self._middle
-        if (found := len(np.unique(self.labels_))) < K:
+        if len(X) < len(every):
+            self.labels_ = self.predict(every)
+        if found < K:
             warnings.warn(
-                f"Number of distinct clusters ({found}) found smaller than n_clusters ({K}). "
-                "Possibly due to duplicate points in X.",
+                f"Number of distinct clusters ({found}) found smaller than "
+                f"n_clusters ({K}). Possibly due to duplicate points in X.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
+
+# %% ../../nbs/algorithms/clustering.ipynb #b3e87811
+class _Bounds:
+    """Nearest centres by the triangle inequality; `computed` counts the distances."""
+
+    def __init__(self, X: NDArray, mass: NDArray):
+        self.X, self.mass, self.centers, self.computed = X, mass, None, 0
+
+    def _away(self, rows: NDArray, centers: NDArray) -> NDArray:
+        self.computed += len(rows)
+        return np.sqrt(((self.X[rows] - centers) ** 2).sum(axis=1))
+
+    def __call__(self, centers: NDArray, labels: NDArray) -> NDArray:
+        """Write the nearest centres into `labels`; return the sums in each cluster."""
+        if self.centers is None:
+            self.low = cdist(self.X, centers)
+            labels[:], self.up = self.low.argmin(axis=1), self.low.min(axis=1)
+            self.computed += self.low.size
+        else:
+            moved = np.sqrt(((centers - self.centers) ** 2).sum(axis=1))
+            self.low = np.maximum(self.low - moved, 0)
+            self.up += moved[labels]
+            self._search(centers, labels)
+        self.centers = centers
+        return _sums(self.mass, labels, len(centers))
+
+    def _search(self, centers: NDArray, labels: NDArray) -> None:
+        """Compute the distances that the bounds leave open, centre after centre."""
+        half, low, up = cdist(centers, centers) / 2, self.low, self.up
+        self.computed += len(centers) * (len(centers) - 1) // 2
+        bound = np.maximum(low, half[labels])
+        bound[np.arange(len(labels)), labels] = np.inf
+        rows = np.flatnonzero(bound.min(axis=1) <= up)
+        up[rows] = low[rows, labels[rows]] = self._away(rows, centers[labels[rows]])
+        for k in range(len(centers)):
+            own = labels[rows]
+            maybe = (own != k) & (np.maximum(low[rows, k], half[own, k]) <= up[rows])
+            test = rows[maybe]
+            low[test, k] = away = self._away(test, centers[k])
+            # of equally near centres the first
+            closer = (away < up[test]) | (away == up[test]) & (k < labels[test])
+            labels[test[closer]], up[test[closer]] = k, away[closer]
+
+
+def _elkan(
+    X: NDArray, w: NDArray | None, centers: NDArray, max_iter: int, tol: float
+) -> tuple[NDArray, NDArray, float, int]:
+    """Lloyd's steps with Elkan's bounds."""
+    mass = _with_ones(X) if w is None else w[:, None] * _with_ones(X)
+    return _alternate(X, mass, _Bounds(X, mass), centers, max_iter, tol)
 
 # %% ../../nbs/algorithms/clustering.ipynb #60af1775
 class MiniBatchKMeans(_Centroids):
@@ -605,7 +727,7 @@ class MiniBatchKMeans(_Centroids):
     max_iter : int
         Passes over the data at most.
     batch_size : int
-        Rows a step.
+        Rows a step, drawn in proportion to their weights.
     max_no_improvement : int
         Stop after so many batches without a lower smoothed inertia.
 
@@ -619,7 +741,8 @@ class MiniBatchKMeans(_Centroids):
     Raises
     ------
     ValueError
-        If there are more clusters than rows, or a setting does not exist.
+        If there are more clusters than rows with a weight above 0, a weight is negative,
+        all are 0, or a setting does not exist.
 
     Notes
     -----
@@ -648,77 +771,89 @@ class MiniBatchKMeans(_Centroids):
         max_no_improvement=10,
         n_init="auto"
     ):
-        self.n_clusters, self.init, self.max_iter, self.batch_size = (
-            n_clusters,
-            init,
-            max_iter,
-            batch_size,
-        )
-        self.random_state, self.max_no_improvement, self.n_init = (
-            random_state,
-            max_no_improvement,
-            n_init,
-        )
+        self.n_clusters, self.init, self.max_iter = n_clusters, init, max_iter
+        self.batch_size, self.random_state = batch_size, random_state
+        self.max_no_improvement, self.n_init = max_no_improvement, n_init
 
-    def _step(self, rows: NDArray) -> float:
-        """One batch: labels, then running means. Returns its mean squared distance before the move."""
-        labels = np.empty(len(rows), np.int32)
-        sums, counts = _assign(
-            _with_ones(rows - self._middle), self.cluster_centers_ - self._middle, labels
+    def _step(self, rows: NDArray, w: NDArray | None) -> float:
+        """One batch: labels, then running means; returns the mean squared distance."""
+        labels, centers = np.empty(len(rows), np.int32), self.cluster_centers_
+        wide = _with_ones(rows - self._middle)
+        mass = wide if w is None else _with_ones(w[:, None] * wide)
+        sums, d = _assign(wide, centers - self._middle, labels, mass), rows.shape[1]
+        squared = ((rows - centers[labels]) ** 2).sum(axis=1)
+        counts = sums[:, d : d + 1]
+        self._seen += counts[:, 0]
+        seen = np.where(self._seen > 0, self._seen, 1)[:, None]
+        self.cluster_centers_ = centers + (
+            (sums[:, :d] - counts * (centers - self._middle)) / seen
         )
-        cost = float(((rows - self.cluster_centers_[labels]) ** 2).sum(axis=1).mean())
-        self._seen += counts
-        seen = np.maximum(self._seen, 1)[:, None]
-        self.cluster_centers_ += (
-            sums - counts[:, None] * (self.cluster_centers_ - self._middle)
-        ) / seen
         self.n_steps_ += 1
-        return cost
+        return float(np.average(squared, weights=w))
 
-    def _begin(self, X: NDArray) -> Any:
-        K, gen = _count(self.n_clusters, "n_clusters", len(X)), check_random_state(
-            self.random_state
-        )
-        self._middle, self._seen, self.n_steps_ = X.mean(axis=0), np.zeros(K, X.dtype), 0
-        sample = (
-            X
-            if len(X) <= 3 * self.batch_size
-            else X[gen.randint(0, len(X), max(3 * self.batch_size, K))]
-        )
-        starts = [self._start(sample - self._middle, K, gen) for _ in range(self._runs(3))]
-        costs = [_squared(sample - self._middle, s).min(axis=1).sum() for s in starts]
+    def _chance(self, X: NDArray, w: NDArray | None, gen) -> Callable:
+        """A function that draws rows in proportion to their weights."""
+        order = _sorted(X)  # the draws depend on the rows and not on their order
+        ladder = np.cumsum(np.ones(len(X)) if w is None else w[order], dtype=np.float64)
+
+        def draw(size: int) -> NDArray:
+            heights = gen.uniform(size=size) * ladder[-1]
+            places = np.searchsorted(ladder, heights, "right")
+            return order[np.minimum(places, len(X) - 1)]
+
+        return draw
+
+    def _begin(self, X: NDArray, w: NDArray | None) -> Callable:
+        """Starting centres, the best of several; returns how rows are drawn."""
+        gen = check_random_state(self.random_state)
+        draw = self._chance(X, w, gen)
+        K = _count(self.n_clusters, "n_clusters", len(X))
+        self._middle = np.average(X, axis=0, weights=w)
+        self._seen, self.n_steps_ = np.zeros(K, X.dtype), 0
+        if len(X) > 3 * self.batch_size:
+            X, w = X[draw(max(3 * self.batch_size, K))], None
+        X = X - self._middle
+        starts = [self._start(X, w, K, gen) for _ in range(self._runs(3))]
+        costs = [np.average(_squared(X, s).min(axis=1), weights=w) for s in starts]
         self.cluster_centers_ = starts[int(np.argmin(costs))] + self._middle
-        return gen
+        return draw
 
-    def fit(self, X, y=None):
-        """Find the centres of the rows X (n, d) in batches."""
-        X = self._read(X, reset=True)
-        passes, batch = _count(self.max_iter, "max_iter"), _count(
-            self.batch_size, "batch_size"
-        )
-        gen, smooth, best, wait = self._begin(X), None, np.inf, 0
-        for step in range(passes * max(1, -(-len(X) // batch))):
-            cost = self._step(X[gen.randint(0, len(X), min(batch, len(X)))])
-            weight = min(1.0, 2.0 * batch / (len(X) + 1))
-            smooth = cost if smooth is None else smooth * (1 - weight) + cost * weight
+    def _finish(self, X: NDArray, sample_weight: Any) -> None:
+        """Labels and inertia of all rows."""
+        self.labels_, w = self.predict(X), _weights(sample_weight, X)
+        squared = ((X - self.cluster_centers_[self.labels_]) ** 2).sum(axis=1)
+        self.inertia_ = float(squared.sum() if w is None else w @ squared)
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the centres of the rows X (n, d); batches are drawn by `sample_weight`."""
+        every = self._read(X, reset=True)
+        X, w = self._kept(every, sample_weight)
+        passes, n = _count(self.max_iter, "max_iter"), len(X)
+        batch = _count(self.batch_size, "batch_size")
+        draw = self._begin(X, w)
+        smooth, best, wait = None, np.inf, 0
+        for step in range(passes * max(1, -(-n // batch))):
+            cost = self._step(X[draw(batch)], None)
+            share = min(1.0, 2.0 * batch / (n + 1))
+            smooth = cost if smooth is None else smooth * (1 - share) + cost * share
             best, wait = (smooth, 0) if smooth < best else (best, wait + 1)
             if self.max_no_improvement is not None and wait >= self.max_no_improvement:
                 break
-        self.n_iter_ = -(-self.n_steps_ * batch // len(X))
-        self.labels_ = self.predict(X)
-        self.inertia_ = float(((X - self.cluster_centers_[self.labels_]) ** 2).sum())
+        self.n_iter_ = -(-self.n_steps_ * batch // n)
+        self._finish(every, sample_weight)
         return self
 
-    def partial_fit(self, X, y=None):
-        """Go on with one more batch of rows."""
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Go on with a batch of rows, each counted `sample_weight` times."""
         fresh = not hasattr(self, "cluster_centers_")
-        X = self._read(X, reset=fresh)
+        every = self._read(X, reset=fresh)
+        X, w = self._kept(every, sample_weight)
         if fresh:
             _count(self.batch_size, "batch_size")
-            self._begin(X)
-        self._step(X)
-        self.labels_, self.n_iter_ = self.predict(X), self.n_steps_
-        self.inertia_ = float(((X - self.cluster_centers_[self.labels_]) ** 2).sum())
+            self._begin(X, w)
+        self._step(X, w)
+        self.n_iter_ = self.n_steps_
+        self._finish(every, sample_weight)
         return self
 
 # %% ../../nbs/algorithms/clustering.ipynb #6672aa0d
@@ -732,7 +867,8 @@ def _grouped(
     names, labels = np.unique(labels, return_inverse=True)
     if not 2 <= len(names) <= len(X) - 1:
         raise ValueError(
-            f"Number of labels is {len(names)}. Valid values are 2 to n_samples - 1 = {len(X) - 1} "
+            f"Number of labels is {len(names)}. "
+            f"Valid values are 2 to n_samples - 1 = {len(X) - 1} "
             "(inclusive)"
         )
     return X, labels, len(names)
@@ -1055,11 +1191,13 @@ def contingency_matrix(labels_true: ArrayLike, labels_pred: ArrayLike) -> NDArra
     u, v = np.asarray(labels_true), np.asarray(labels_pred)
     if u.ndim != 1 or u.shape != v.shape or len(u) == 0:
         raise ValueError(
-            f"expected two partitions of the same rows, (n,) and (n,), got {u.shape} and {v.shape}"
+            "expected two partitions of the same rows, (n,) and (n,), "
+            f"got {u.shape} and {v.shape}"
         )
     rows, u = np.unique(u, return_inverse=True)
     columns, v = np.unique(v, return_inverse=True)
-    return np.bincount(u * len(columns) + v, minlength=len(rows) * len(columns)).reshape(
+    cells = len(rows) * len(columns)
+    return np.bincount(u * len(columns) + v, minlength=cells).reshape(
         len(rows), len(columns)
     )
 
@@ -1070,12 +1208,8 @@ def _pairs(
     """Pairs together in both, in the first, in the second, and all pairs."""
     table = contingency_matrix(labels_true, labels_pred).astype(float)
     two = lambda m: float((m * (m - 1) / 2).sum())  # noqa: E731
-    return (
-        two(table),
-        two(table.sum(axis=1)),
-        two(table.sum(axis=0)),
-        two(np.array([table.sum()])),
-    )
+    rows, columns = two(table.sum(axis=1)), two(table.sum(axis=0))
+    return two(table), rows, columns, two(np.array([table.sum()]))
 
 # %% ../../nbs/algorithms/clustering.ipynb #f24667ba
 def rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
@@ -1143,7 +1277,8 @@ def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float
 
     Examples
     --------
-    >>> round(adjusted_rand_score([0, 0, 1, 1], [0, 0, 1, 2]), 4), adjusted_rand_score([0, 0, 1, 1], [0, 1, 0, 1])
+    >>> u = [0, 0, 1, 1]
+    >>> round(adjusted_rand_score(u, [0, 0, 1, 2]), 4), adjusted_rand_score(u, [0, 1, 0, 1])
     (0.5714, -0.5)
     """
     both, first, second, all_pairs = _pairs(labels_true, labels_pred)
@@ -1239,13 +1374,9 @@ def _neighbour_pairs(
         D = _distances(X, metric)
         i, j = np.nonzero(np.triu(D <= eps, 1))
         return i, j, D[i, j]
-    names, found = {"manhattan": "cityblock", "l1": "cityblock", "l2": "euclidean"}, []
+    found = []
     for start in range(0, len(X), 512):
-        D = cdist(
-            X[start : start + 512],
-            X,
-            names.get(metric, metric) if isinstance(metric, str) else metric,
-        )
+        D = cdist(X[start : start + 512], X, _named_metric(metric))
         i, j = np.nonzero(D <= eps)
         keep = j > i + start
         found.append((i[keep] + start, j[keep], D[i[keep], j[keep]]))
@@ -1253,11 +1384,15 @@ def _neighbour_pairs(
 
 
 def _density_labels(
-    X: NDArray, pairs: tuple, min_samples: int, order: NDArray
+    X: NDArray, pairs: tuple, min_samples: int, order: NDArray, w: NDArray | None = None
 ) -> tuple[NDArray, NDArray]:
     """Labels and core rows; a border row joins its nearest core row, of equals the first in `order`."""
     (i, j, away), n = pairs, len(X)
-    core = np.bincount(i, minlength=n) + np.bincount(j, minlength=n) + 1 >= min_samples
+    if w is None:
+        reach = np.bincount(i, minlength=n) + np.bincount(j, minlength=n) + 1
+    else:
+        reach = w + np.bincount(i, w[j], minlength=n) + np.bincount(j, w[i], minlength=n)
+    core = reach >= min_samples
     linked = core[i] & core[j]
     graph = coo_array((np.ones(linked.sum(), bool), (i[linked], j[linked])), shape=(n, n))
     labels = np.where(core, connected_components(graph, directed=False)[1], -1)
@@ -1270,7 +1405,7 @@ def _density_labels(
     return labels, np.flatnonzero(core)
 
 # %% ../../nbs/algorithms/clustering.ipynb #afffa7f9
-class DBSCAN(ClusterMixin, BaseEstimator):
+class DBSCAN(_Pairwise, ClusterMixin, BaseEstimator):
     r"""Clusters as dense regions; what is not dense is noise.
 
     .. math:: i \text{ core} \iff \lvert\{j : \delta(x_i, x_j) \le \varepsilon\}\rvert \ge m
@@ -1280,7 +1415,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     eps : float
         Radius, in the unit of the distance.
     min_samples : int
-        Rows within the radius, itself included, that make a row core.
+        Rows within the radius, itself included, that make a row core; or their weights.
     metric : str or callable
         A distance of SciPy's `cdist`, or "precomputed".
     algorithm : {"auto", "kd_tree", "brute"}
@@ -1300,12 +1435,15 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If `eps` or `min_samples` is not positive, or distances are not square or negative.
+        If `eps` or `min_samples` is not positive, distances are not square or negative,
+        or all weights are 0.
 
     Notes
     -----
-    A border row in reach of two clusters joins that of the nearest core row, whatever the order of the rows;
-    scikit-learn gives it to the cluster found first.
+    A row of weight 0 counts for nobody, yet gets a label; a negative weight keeps its
+    neighbours from being core. A border row in reach of two clusters joins that of the
+    nearest core row, whatever the order of the rows; scikit-learn gives it to the cluster
+    found first.
     Use when clusters have any shape and there is noise.
     Avoid when density varies between clusters, or features are many.
 
@@ -1323,21 +1461,11 @@ class DBSCAN(ClusterMixin, BaseEstimator):
     def __init__(
         self, eps=0.5, *, min_samples=5, metric="euclidean", algorithm="auto", n_jobs=None
     ):
-        self.eps, self.min_samples, self.metric, self.algorithm, self.n_jobs = (
-            eps,
-            min_samples,
-            metric,
-            algorithm,
-            n_jobs,
-        )
+        self.eps, self.min_samples, self.metric = eps, min_samples, metric
+        self.algorithm, self.n_jobs = algorithm, n_jobs
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
-        return tags
-
-    def fit(self, X, y=None):
-        """Label the rows X (n, d), or rows with distances (n, n)."""
+    def fit(self, X, y=None, sample_weight=None):
+        """Label the rows X (n, d), each counted `sample_weight` times; or distances."""
         X = validate_data(self, X, dtype=np.float64)
         eps = _positive(self.eps, "eps", "; a plot of k_distances helps to choose it")
         least = _count(self.min_samples, "min_samples")
@@ -1345,18 +1473,26 @@ class DBSCAN(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"algorithm must be 'auto', 'kd_tree' or 'brute', got {self.algorithm!r}"
             )
-        order = np.empty(len(X), np.intp)
+        w = sample_weight
+        if w is not None:
+            w = _check_sample_weight(w, X, dtype=np.float64)
+            if not w.any():
+                raise ValueError("sample_weight must not be all zero")
         # a rank that does not depend on the order of the rows
-        order[np.lexsort(X.T[::-1])] = np.arange(len(X))
-        labels, core = _density_labels(
-            X, _neighbour_pairs(X, eps, self.metric, self.algorithm), least, order
-        )
+        order = np.empty(len(X), np.intp)
+        order[_sorted(X)] = np.arange(len(X))
+        pairs = _neighbour_pairs(X, eps, self.metric, self.algorithm)
+        labels, core = _density_labels(X, pairs, least, order, w)
         new = np.full(len(X) + 1, -1)
         if len(core):
             new[labels[core]] = _first_seen(labels[core])
         self.labels_ = np.where(labels < 0, -1, new[labels])
         self.core_sample_indices_, self.components_ = core, X[core]
         return self
+
+    def fit_predict(self, X, y=None, sample_weight=None) -> NDArray:
+        """Fit, and return the label of each row."""
+        return self.fit(X, sample_weight=sample_weight).labels_
 
 # %% ../../nbs/algorithms/clustering.ipynb #616c4a1a
 def k_distances(X: ArrayLike, k: int) -> NDArray[np.floating]:
@@ -1580,11 +1716,10 @@ class MeanShift(ClusterMixin, BaseEstimator):
         """Find the summits of the rows X (n, d)."""
         X = validate_data(self, X, dtype=np.float64)
         steps = _count(self.max_iter, "max_iter")
-        h = (
-            _positive(self.bandwidth, "bandwidth")
-            if self.bandwidth is not None
-            else estimate_bandwidth(X, n_jobs=self.n_jobs)
-        )
+        if self.bandwidth is not None:
+            h = _positive(self.bandwidth, "bandwidth")
+        else:
+            h = estimate_bandwidth(X, n_jobs=self.n_jobs)
         if h == 0:
             raise ValueError(
                 f"the bandwidth was estimated as 0 from n_samples={len(X)}: the rows are equal; "
@@ -1639,8 +1774,8 @@ class MeanShift(ClusterMixin, BaseEstimator):
 def _roots(covariances: NDArray, kind: str) -> NDArray:
     """Matrices or vectors P with P P^T the precision: a row times P has unit variances."""
     advice = (
-        "Fitting the mixture model failed because some components have ill-defined empirical covariance: they collapsed onto "
-        "few rows. Decrease the number of components, increase reg_covar, or scale the data."
+        "Fitting the mixture model failed because some components have ill-defined "
+        "empirical covariance: they collapsed onto few rows. Decrease the number of components, increase reg_covar, or scale the data."
     )
     if kind in ("diag", "spherical"):
         if not (covariances > 0).all():
@@ -1824,17 +1959,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     ):
         self.n_components, self.covariance_type = n_components, covariance_type
         self.tol, self.reg_covar = tol, reg_covar
-        self.max_iter, self.n_init, self.init_params, self.random_state = (
-            max_iter,
-            n_init,
-            init_params,
-            random_state,
-        )
-        self.weights_init, self.means_init, self.precisions_init = (
-            weights_init,
-            means_init,
-            precisions_init,
-        )
+        self.max_iter, self.n_init = max_iter, n_init
+        self.init_params, self.random_state = init_params, random_state
+        self.weights_init, self.means_init = weights_init, means_init
+        self.precisions_init = precisions_init
 
     def _given(self, K: int, d: int) -> tuple:
         """The caller's first parameters, checked; precisions as their roots."""
@@ -1876,15 +2004,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _begin(self, X: NDArray, K: int, gen) -> None:
         if self.init_params == "kmeans":
-            resp = np.eye(K)[KMeans(K, n_init=1, random_state=gen).fit(X).labels_]
+            means = KMeans(K, init=_as_they_come, n_init=1, random_state=gen)
+            resp = np.eye(K)[means.fit(X).labels_]
         else:
             resp = gen.uniform(size=(len(X), K))
             resp /= resp.sum(axis=1, keepdims=True)
         weights, means, roots = self._given(K, X.shape[1])
         first = _moments(X, resp, self.reg_covar, self.covariance_type)
-        self.weights_, self.means_ = (first[0] if weights is None else weights), (
-            first[1] if means is None else means
-        )
+        self.weights_ = first[0] if weights is None else weights
+        self.means_ = first[1] if means is None else means
         self._root = _roots(first[2], self.covariance_type) if roots is None else roots
 
     def _log_parts(self, X: NDArray) -> tuple[NDArray, NDArray]:
@@ -1903,11 +2031,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             density, resp = _fast_e(
                 features, self.weights_, self.means_ - centre, self._root, kind
             )
-            found = (
-                _fast_m(features, resp, self.reg_covar, kind)
-                if density is not None
-                else None
-            )
+            found = None
+            if density is not None:
+                found = _fast_m(features, resp, self.reg_covar, kind)
             if found is not None:
                 return density, resp, (found[0], found[1] + centre, found[2])
         density, log_resp = self._log_parts(X)
@@ -1922,9 +2048,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def fit_predict(self, X, y=None) -> NDArray:
         """Find the parameters and return the component of each row."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        K, steps = _count(self.n_components, "n_components", len(X)), _count(
-            self.max_iter, "max_iter"
-        )
+        K = _count(self.n_components, "n_components", len(X))
+        steps = _count(self.max_iter, "max_iter")
         runs = _count(self.n_init, "n_init")
         for name, choices in (
             ("covariance_type", ("full", "tied", "diag", "spherical")),
@@ -1952,29 +2077,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 bounds.append(float(density.mean()))
                 converged = len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < self.tol
             if best is None or bounds[-1] > best[0][-1]:
-                best = (
-                    bounds,
-                    converged,
-                    self.weights_,
-                    self.means_,
-                    covariances,
-                    self._root,
-                )
-        (
-            self.lower_bounds_,
-            self.converged_,
-            self.weights_,
-            self.means_,
-            self.covariances_,
-            self._root,
-        ) = best
+                parameters = self.weights_, self.means_, covariances, self._root
+                best = bounds, converged, parameters
+        self.lower_bounds_, self.converged_, parameters = best
+        self.weights_, self.means_, self.covariances_, self._root = parameters
         self.lower_bound_, self.n_iter_ = self.lower_bounds_[-1], len(self.lower_bounds_)
-        P = self._root
-        self.precisions_ = (
-            P**2
-            if self.covariance_type in ("diag", "spherical")
-            else P @ np.swapaxes(P, -1, -2)
-        )
+        if self.covariance_type in ("diag", "spherical"):
+            self.precisions_ = self._root**2
+        else:
+            self.precisions_ = self._root @ np.swapaxes(self._root, -1, -2)
         if not self.converged_:
             warnings.warn(
                 f"EM did not converge in {steps} steps. Try more (max_iter), a larger tol, "
@@ -2091,20 +2202,16 @@ def linkage_matrix(
         raise ValueError(f"method must be one of {_LINKAGES}, got {method!r}")
     if method == "ward" and metric not in ("euclidean", "l2"):
         raise ValueError(
-            f"metric was {metric!r}; Ward can only work with euclidean distances, of rows and not precomputed"
+            f"metric was {metric!r}; Ward can only work with euclidean distances, "
+            "of rows and not precomputed"
         )
     D, n = _distances(X, metric), len(X)
     if method == "ward":
         # its recurrence is one of squares
         np.square(D, out=D)
     np.fill_diagonal(D, np.inf)
-    names, size, merges, chain, alive = (
-        np.arange(n),
-        np.ones(n),
-        np.empty((n - 1, 3)),
-        [],
-        0,
-    )
+    names, size, merges = np.arange(n), np.ones(n), np.empty((n - 1, 3))
+    chain, alive = [], 0
     for step in range(n - 1):
         # half of the clusters are gone: leave them out
         if 2 * (n - step) <= len(D) and len(D) > 64:
@@ -2208,13 +2315,13 @@ def cut_tree(
     n = len(Z) + 1
     if Z.shape[1] != 4 or (n_clusters is None) == (height is None):
         raise ValueError(
-            f"expected merges (n - 1, 4) and either n_clusters or height, got {Z.shape}, {n_clusters!r} and {height!r}"
+            "expected merges (n - 1, 4) and either n_clusters or height, "
+            f"got {Z.shape}, {n_clusters!r} and {height!r}"
         )
-    kept = (
-        n - _count(n_clusters, "n_clusters", n)
-        if height is None
-        else int((Z[:, 2] <= height).sum())
-    )
+    if height is None:
+        kept = n - _count(n_clusters, "n_clusters", n)
+    else:
+        kept = int((Z[:, 2] <= height).sum())
     children, parents = Z[:kept, :2].astype(int).ravel(), np.repeat(n + np.arange(kept), 2)
     graph = coo_array(
         (np.ones(2 * kept, bool), (children, parents)), shape=(2 * n - 1, 2 * n - 1)
@@ -2342,11 +2449,8 @@ def plot_dendrogram(
     for i, (a, b, h, _) in enumerate(Z):
         a, b = int(a), int(b)
         x[n + i] = (x[a] + x[b]) / 2
-        color = (
-            "#666666"
-            if height is not None and h > height
-            else shade[groups[members[n + i][0]]]
-        )
+        above = height is not None and h > height
+        color = "#666666" if above else shade[groups[members[n + i][0]]]
         ax.plot([x[a], x[a], x[b], x[b]], [y[a], h, h, y[b]], color=color, lw=1.2)
     ax.set(
         xticks=np.arange(n),
@@ -2359,7 +2463,7 @@ def plot_dendrogram(
     return order
 
 # %% ../../nbs/algorithms/clustering.ipynb #1dd59a09
-class AgglomerativeClustering(ClusterMixin, BaseEstimator):
+class AgglomerativeClustering(_Pairwise, ClusterMixin, BaseEstimator):
     r"""Clusters from a tree of merges.
 
     .. math:: (A, B) = \arg\min d_{AB}, \quad \text{merge, repeat}
@@ -2418,38 +2522,28 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):
         compute_distances=False
     ):
         self.n_clusters, self.metric, self.linkage = n_clusters, metric, linkage
-        self.distance_threshold, self.compute_distances = (
-            distance_threshold,
-            compute_distances,
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
-        return tags
+        self.distance_threshold = distance_threshold
+        self.compute_distances = compute_distances
 
     def fit(self, X, y=None):
         """Build the tree of the rows X (n, d), or of distances (n, n), and cut it."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         if (self.n_clusters is None) == (self.distance_threshold is None):
             raise ValueError(
-                "Exactly one of n_clusters and distance_threshold has to be set, and the other needs to be None."
+                "Exactly one of n_clusters and distance_threshold has to be set, and the "
+                "other needs to be None."
             )
         if self.n_clusters is not None:
             _count(self.n_clusters, "n_clusters", len(X))
         Z = linkage_matrix(X, self.linkage, metric=self.metric)
         if self.n_clusters is not None:
             self.labels_ = cut_tree(Z, n_clusters=self.n_clusters)
-        # heights at or above the threshold are not merged
         else:
-            self.labels_ = cut_tree(
-                Z, height=np.nextafter(self.distance_threshold, -np.inf)
-            )
-        self.children_, self.n_leaves_, self.n_connected_components_ = (
-            Z[:, :2].astype(np.intp),
-            len(X),
-            1,
-        )
+            # heights at or above the threshold are not merged
+            below = np.nextafter(self.distance_threshold, -np.inf)
+            self.labels_ = cut_tree(Z, height=below)
+        self.children_ = Z[:, :2].astype(np.intp)
+        self.n_leaves_, self.n_connected_components_ = len(X), 1
         self.n_clusters_ = int(self.labels_.max()) + 1
         if self.distance_threshold is not None or self.compute_distances:
             self.distances_ = Z[:, 2].copy()
@@ -2493,7 +2587,8 @@ def hdbscan(
 
     Examples
     --------
-    >>> hdbscan([[0.0], [0.1], [0.2], [5.0], [7.0], [9.0], [90.0]], min_cluster_size=3, min_samples=2).tolist()
+    >>> X = [[0.0], [0.1], [0.2], [5.0], [7.0], [9.0], [90.0]]
+    >>> hdbscan(X, min_cluster_size=3, min_samples=2).tolist()
     [0, 0, 0, 1, 1, 1, -1]
     """
     X = check_array(X, dtype=np.float64, ensure_min_samples=2)
@@ -2512,13 +2607,8 @@ def hdbscan(
     for i in range(n - 2, -1, -1):
         a, b = Z[i, :2].astype(int)
         start[a], start[b] = start[n + i], start[n + i] + size[a]
-    parent, birth, gain, last, waiting = (
-        [-1],
-        [0.0],
-        [0.0],
-        np.zeros(n, int),
-        [(2 * n - 2, 0)],
-    )
+    parent, birth, gain = [-1], [0.0], [0.0]
+    last, waiting = np.zeros(n, int), [(2 * n - 2, 0)]
     # from the top: who splits, who falls out
     while waiting:
         node, c = waiting.pop()
@@ -2526,9 +2616,8 @@ def hdbscan(
         if node < n:
             continue
         big = [child for child in Z[node - n, :2].astype(int) if size[child] >= least]
-        now, leaving = strength[node - n], size[node] - (
-            size[big[0]] if len(big) == 1 else 0
-        )
+        now = strength[node - n]
+        leaving = size[node] - (size[big[0]] if len(big) == 1 else 0)
         gain[c] += leaving * (now - birth[c])
         for child in big:
             if len(big) == 2:
@@ -2546,7 +2635,7 @@ def hdbscan(
     return _first_seen(home[last[start[:n]]])
 
 # %% ../../nbs/algorithms/clustering.ipynb #9eef53e8
-class SpectralClustering(ClusterMixin, BaseEstimator):
+class SpectralClustering(_Pairwise, ClusterMixin, BaseEstimator):
     r"""k-means on the lowest eigenvectors of a graph of similar rows.
 
     .. math:: L = I - D^{-1/2} W D^{-1/2}
@@ -2593,16 +2682,13 @@ class SpectralClustering(ClusterMixin, BaseEstimator):
     [0, 0, 1, 1]
     """
 
+    _source = "affinity"
+
     def __init__(
         self, n_clusters=8, *, affinity="rbf", gamma=1.0, n_neighbors=10, random_state=None
     ):
         self.n_clusters, self.affinity, self.gamma = n_clusters, affinity, gamma
         self.n_neighbors, self.random_state = n_neighbors, random_state
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.affinity == "precomputed"
-        return tags
 
     def fit(self, X, y=None):
         """Cluster the rows X (n, d), or the graph with edge weights (n, n)."""
@@ -2620,7 +2706,8 @@ class SpectralClustering(ClusterMixin, BaseEstimator):
             W = _distances(X, "precomputed")
         else:
             raise ValueError(
-                f"affinity must be 'rbf', 'nearest_neighbors' or 'precomputed', got {self.affinity!r}"
+                "affinity must be 'rbf', 'nearest_neighbors' or 'precomputed', "
+                f"got {self.affinity!r}"
             )
         self.affinity_matrix_ = W
         links = W - np.diag(np.diag(W))

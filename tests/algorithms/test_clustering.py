@@ -41,7 +41,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("make", [*ESTIMATORS, lambda: ours.AgglomerativeClustering(linkage="single"), lambda: ours.GaussianMixture(covariance_type="diag"),
-                                  lambda: ours.MeanShift(bin_seeding=True), lambda: ours.KMedoids(random_state=0)])
+                                  lambda: ours.MeanShift(bin_seeding=True), lambda: ours.KMedoids(random_state=0), lambda: ours.KMeans(algorithm="elkan")])
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(make):
     check_estimator(make())
@@ -68,7 +68,8 @@ def test_kmeans_equals_scikit_learn_from_the_same_centres(data, k):
 @pytest.mark.parametrize("init", ["random", "k-means++"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_kmeans_draws_as_scikit_learn(init, seed):
-    a, b = ours.KMeans(4, init=init, random_state=seed).fit(BLOBS), theirs.KMeans(4, init=init, random_state=seed).fit(BLOBS)
+    rows = BLOBS if init == "random" else BLOBS[np.lexsort(BLOBS.T[::-1])]      # sorted before k-means++ draws
+    a, b = ours.KMeans(4, init=init, random_state=seed).fit(BLOBS), theirs.KMeans(4, init=init, random_state=seed).fit(rows)
     np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, atol=1e-8)
     _, i = ours.kmeans_plusplus(BLOBS, 4, random_state=seed)
     np.testing.assert_array_equal(i, theirs.kmeans_plusplus(BLOBS, 4, random_state=seed)[1])
@@ -115,18 +116,23 @@ def test_fewer_distinct_rows_than_clusters():
     assert len(set(model.labels_)) == 2
 
 
+def in_this_order(X, k, random_state):
+    """k-means++ from the rows as they come, as scikit-learn draws."""
+    return ours.kmeans_plusplus(X, k, random_state=random_state)[0]
+
+
 @pytest.mark.parametrize("k, inertia", list(zip(range(1, 8), [681.37, 152.35, 78.85, 57.23, 46.45, 39.04, 34.42])))
 def test_published_inertias(k, inertia):
-    assert abs(ours.KMeans(k, n_init=20, random_state=0).fit(IRIS).inertia_ - inertia) < 0.006
+    assert abs(ours.KMeans(k, init=in_this_order, n_init=20, random_state=0).fit(IRIS).inertia_ - inertia) < 0.006
 
 
 def test_published_agreement_of_kmeans():
     a = ours.KMeans(3, n_init=10, random_state=0).fit(IRIS)
     assert round(ours.adjusted_rand_score(SPECIES, a.labels_), 3) == 0.730
     X, y = load_digits(return_X_y=True)
-    b = ours.KMeans(10, n_init=10, random_state=0).fit(X)
+    b = ours.KMeans(10, init=in_this_order, n_init=10, random_state=0).fit(X)
     assert abs(b.inertia_ - 1_165_188.9) < 0.1 and round(ours.adjusted_rand_score(y, b.labels_), 3) == 0.666
-    reached = [sum(ours.KMeans(3, init=i, n_init=1, random_state=s).fit(IRIS).inertia_ < 78.86 for s in range(200)) for i in ("random", "k-means++")]
+    reached = [sum(ours.KMeans(3, init=i, n_init=1, random_state=s).fit(IRIS).inertia_ < 78.86 for s in range(200)) for i in ("random", in_this_order)]
     assert reached == [157, 200]
 
 
@@ -139,6 +145,124 @@ def test_minibatches():
         stream.partial_fit(batch)
     np.testing.assert_allclose(stream.cluster_centers_.ravel(), [2.0, 13.0])
     np.testing.assert_array_equal(stream.predict([[0.0], [20.0]]), [0, 1])
+
+
+# --- weights
+
+INTEGERS = np.random.default_rng(7).integers(0, 4, len(BLOBS))
+SHARES = np.random.default_rng(8).exponential(size=len(BLOBS))
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+@pytest.mark.parametrize("k, seed", [(2, 0), (5, 1), (12, 2)])
+def test_weights_are_repetitions_in_any_order(algorithm, k, seed):
+    p = np.random.default_rng(seed).permutation(len(BLOBS))
+    a = ours.KMeans(k, random_state=seed, algorithm=algorithm).fit(BLOBS[p], sample_weight=INTEGERS[p])
+    b = ours.KMeans(k, random_state=seed, algorithm=algorithm).fit(np.repeat(BLOBS, INTEGERS, axis=0))
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, atol=1e-9)
+    np.testing.assert_array_equal(a.labels_, b.predict(BLOBS[p]))
+    assert np.isclose(a.inertia_, b.inertia_) and a.n_iter_ == b.n_iter_
+    assert np.isclose(a.score(BLOBS, sample_weight=INTEGERS), b.score(np.repeat(BLOBS, INTEGERS, axis=0)))
+    np.testing.assert_allclose(a.score(BLOBS[p], sample_weight=INTEGERS[p]), -a.inertia_)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weights", [INTEGERS, SHARES, 1e6 * SHARES, 1e-6 * SHARES], ids=["whole", "any", "large", "small"])
+def test_weighted_kmeans_equals_scikit_learn(weights, dtype):
+    X = BLOBS.astype(dtype)
+    kept = np.flatnonzero(weights > 0)
+    for init, rows in ((X[kept[:5]], X), ("k-means++", X[np.lexsort(X.T[::-1])]), ("random", X)):
+        w = weights if rows is X else weights[np.lexsort(X.T[::-1])]
+        a = ours.KMeans(5, init=init, n_init=1, tol=0, random_state=0).fit(X, sample_weight=weights)
+        b = theirs.KMeans(5, init=init, n_init=1, tol=0, random_state=0).fit(rows, sample_weight=w)
+        exact = 1e-9 if dtype is np.float64 else 1e-4
+        np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, atol=exact)
+        np.testing.assert_allclose([a.inertia_, a.score(X, sample_weight=weights)], [b.inertia_, b.score(rows, sample_weight=w)], rtol=1e-4)
+        assert a.cluster_centers_.dtype == dtype and a.labels_.shape == (len(X),)
+    i = [f.kmeans_plusplus(X, 5, sample_weight=weights.astype(dtype), random_state=3)[1] for f in (ours, theirs)]
+    np.testing.assert_array_equal(*i)
+
+
+def test_weights_all_ways_in():
+    w = SHARES
+    model = ours.KMeans(3, random_state=0)
+    np.testing.assert_array_equal(model.fit_predict(BLOBS, sample_weight=w), model.fit(BLOBS, sample_weight=w).labels_)
+    np.testing.assert_allclose(model.fit_transform(BLOBS, sample_weight=w), model.transform(BLOBS))
+    once, twice = ours.KMeans(3, random_state=0).fit(BLOBS), ours.KMeans(3, random_state=0).fit(BLOBS, sample_weight=2)
+    np.testing.assert_allclose(once.cluster_centers_, twice.cluster_centers_)
+    assert np.isclose(2 * once.inertia_, twice.inertia_)
+    np.testing.assert_array_equal(ours.DBSCAN(1.0).fit_predict(BLOBS, sample_weight=w), ours.DBSCAN(1.0).fit(BLOBS, sample_weight=w).labels_)
+    for mine, other in ((ours.KMeans(), theirs.KMeans()), (ours.MiniBatchKMeans(), theirs.MiniBatchKMeans()), (ours.DBSCAN(), theirs.DBSCAN())):
+        for method in ("fit", "partial_fit", "score", "predict", "transform"):
+            assert mine.get_metadata_routing()._serialize().get(method) == other.get_metadata_routing()._serialize().get(method)
+
+
+def test_an_empty_cluster_takes_the_weight_of_its_row():
+    X, w = np.array([[0.0], [1.0], [2.0], [30.0]]), np.array([0.1, 0.2, 0.3, 5.0])
+    a, b = [f.KMeans(3, init=np.array([[0.5], [1.7], [500.0]]), n_init=1).fit(X, sample_weight=w) for f in (ours, theirs)]
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_)
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+
+
+def test_weighted_minibatches():
+    batches = [(BLOBS[:100], SHARES[:100]), (BLOBS[100:], SHARES[100:])]
+    start = theirs.KMeans(5, n_init=3, random_state=0).fit(BLOBS).cluster_centers_
+    a, b = [f.MiniBatchKMeans(5, init=start, n_init=1) for f in (ours, theirs)]
+    for X, w in batches:
+        a.partial_fit(X, sample_weight=w)
+        b.partial_fit(X, sample_weight=w)
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_)
+    z = a.predict(BLOBS)
+    np.testing.assert_allclose(a.cluster_centers_, [np.average(BLOBS[z == k], axis=0, weights=SHARES[z == k]) for k in range(5)], atol=1e-6)
+    p = np.random.default_rng(0).permutation(len(BLOBS))
+    a = ours.MiniBatchKMeans(5, random_state=0).fit(BLOBS[p], sample_weight=INTEGERS[p])
+    b = ours.MiniBatchKMeans(5, random_state=0).fit(np.repeat(BLOBS, INTEGERS, axis=0))
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_)
+    assert np.isclose(a.inertia_, b.inertia_) and len(a.labels_) == len(BLOBS)
+
+
+@pytest.mark.parametrize("make", [ours.KMeans, ours.MiniBatchKMeans])
+@pytest.mark.parametrize("weights, message", [([1.0] * 239 + [-1.0], "Negative values"), (np.zeros(240), "zero"), ([1.0, 2.0], "sample_weight"),
+                                              (np.ones((240, 1)), "sample_weight|1D"), ([np.nan] * 240, "NaN"),
+                                              ([1.0] * 3 + [0.0] * 237, r"n_samples=3 should be >= n_clusters=8")])
+def test_weights_that_do_not_fit(make, weights, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(BLOBS, sample_weight=weights)
+
+
+def test_other_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match="Negative values"):
+        ours.KMeans(2).fit(BLOBS).score(BLOBS, sample_weight=-SHARES)
+    with pytest.raises(ValueError, match="Negative values"):
+        ours.kmeans_plusplus(BLOBS, 2, sample_weight=-SHARES)
+    for weights, message in ((np.zeros(240), "zero"), ([1.0], "sample_weight"), ([np.inf] * 240, "infinity")):
+        with pytest.raises(ValueError, match=message):
+            ours.DBSCAN().fit(BLOBS, sample_weight=weights)
+
+
+# --- Elkan's bounds
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("k", [1, 3, 12])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_elkan_equals_lloyd(data, k, weighted):
+    X = DATA[data]
+    if data in ("lattice", "iris"):                            # there the last bit decides ties
+        X = X + 1e-3 * np.random.default_rng(0).normal(size=X.shape)
+    start = X[np.random.default_rng(k).choice(len(X), k, replace=False)]
+    w = np.random.default_rng(0).exponential(size=len(X)) if weighted else None
+    a, b = [ours.KMeans(k, init=start, algorithm=name).fit(X, sample_weight=w) for name in ("lloyd", "elkan")]
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, atol=1e-9)
+    assert a.n_iter_ == b.n_iter_ and np.isclose(a.inertia_, b.inertia_)
+
+
+def test_elkan_ties_empty_clusters_and_dtype():
+    assert ours.KMeans(2, init=[[0.0], [2.0]], algorithm="elkan").fit([[0.0], [1.0], [2.0]]).labels_.tolist() == [0, 0, 1]
+    X = np.array([[0.0], [1.0], [2.0], [30.0]])
+    a, b = [ours.KMeans(3, init=[[0.5], [1.5], [500.0]], algorithm=name).fit(X) for name in ("lloyd", "elkan")]
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_)
+    assert ours.KMeans(2, random_state=0, algorithm="elkan").fit(BLOBS.astype(np.float32)).cluster_centers_.dtype == np.float32
 
 
 # --- k-medoids
@@ -190,6 +314,28 @@ def test_dbscan_metrics(metric):
     X = squareform(pdist(MOONS)) if metric == "precomputed" else MOONS
     a, b = ours.DBSCAN(0.2, metric=metric).fit(X), theirs.DBSCAN(eps=0.2, metric=metric).fit(X)
     assert same(a.labels_, b.labels_)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "brute"])
+@pytest.mark.parametrize("eps", [0.5, 1.5])
+def test_weighted_dbscan(eps, algorithm):
+    for w in (INTEGERS, SHARES, SHARES - 0.4):
+        a, b = ours.DBSCAN(eps, algorithm=algorithm).fit(BLOBS, sample_weight=w), theirs.DBSCAN(eps=eps).fit(BLOBS, sample_weight=w)
+        np.testing.assert_array_equal(a.core_sample_indices_, b.core_sample_indices_)
+        np.testing.assert_array_equal(a.labels_ < 0, b.labels_ < 0)
+        np.testing.assert_array_equal(a.labels_[a.core_sample_indices_], b.labels_[b.core_sample_indices_])
+    w = np.maximum(INTEGERS, 1)
+    copies = ours.DBSCAN(eps).fit_predict(np.repeat(BLOBS, w, axis=0))
+    np.testing.assert_array_equal(np.repeat(ours.DBSCAN(eps).fit_predict(BLOBS, sample_weight=w), w), copies)
+    D = squareform(pdist(BLOBS))
+    assert same(ours.DBSCAN(eps, metric="precomputed").fit_predict(D, sample_weight=w), ours.DBSCAN(eps).fit_predict(BLOBS, sample_weight=w))
+
+
+def test_a_row_of_weight_0_counts_for_nobody_but_has_a_label():
+    X = np.array([[0.0], [0.5], [1.0], [9.0]])
+    assert ours.DBSCAN(0.6, min_samples=3).fit_predict(X, sample_weight=[1, 0, 1, 1]).tolist() == [-1] * 4
+    assert ours.DBSCAN(0.6, min_samples=2).fit_predict(X, sample_weight=[1, 0, 1, 1]).tolist() == [0, 0, 0, -1], "itself core"
+    assert ours.DBSCAN(0.6, min_samples=2).fit(X, sample_weight=[2, -1, 2, 1]).core_sample_indices_.tolist() == [1]
 
 
 def test_dbscan_by_hand_and_all_noise():
@@ -485,7 +631,7 @@ def test_nan_and_infinity_are_refused(make, bad):
     (ours.MeanShift(bandwidth=0), "bandwidth must be a number above 0"), (ours.MeanShift(bandwidth=-2), "bandwidth must be"),
     (ours.MeanShift(bandwidth=1, seeds=[[1.0]]), "seeds must have 3 features"), (ours.MeanShift(bandwidth=0.1, seeds=[[1e6] * 3]), "No point was within"),
     (ours.KMeans(init="best"), "init must be"), (ours.KMeans(3, init=np.zeros((2, 3))), "does not match n_clusters=3"),
-    (ours.KMeans(n_init="many"), "n_init must be"), (ours.KMeans(algorithm="elkan"), "algorithm must be 'lloyd'"), (ours.KMeans(tol=-1), "tol must be"),
+    (ours.KMeans(n_init="many"), "n_init must be"), (ours.KMeans(algorithm="best"), "algorithm must be 'lloyd' or 'elkan'"), (ours.KMeans(tol=-1), "tol must be"),
     (ours.KMeans(max_iter=0), "max_iter must be"),
     (ours.AgglomerativeClustering(metric="manhattan"), "Ward can only work with euclidean"), (ours.AgglomerativeClustering(linkage="best"), "method must be"),
     (ours.AgglomerativeClustering(distance_threshold=1.0), "Exactly one of"),
