@@ -17,7 +17,7 @@ export PYTHONHASHSEED = 0
 export LITE
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 
-.PHONY: book cards book-zip test-package test run check export bench serve clean edit
+.PHONY: book cards book-zip accessibility test-package test run check export bench serve clean edit
 
 $(STAMP): settings.ini setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ cards: $(STAMP)         ## print the cheat cards of the built book as PDF, A4 an
 
 book-zip: book cards    ## the book as one archive that opens from disk
 	$(BIN)/python -m tools.book_zip _build/html _build/mlcheat-book.zip
+
+accessibility: book     ## axe-core over every page of the book
+	$(BIN)/python -m tools.accessibility _build/html
 
 CONSTRAINTS ?= /dev/null
 test-package:           ## the package without TensorFlow on PYTHON, with the versions of CONSTRAINTS

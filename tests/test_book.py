@@ -1,21 +1,18 @@
 """The built book in headless Chromium: no outside request, no console error, mathematics, nothing too wide."""
-import functools
 import html
-import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
+from tools.accessibility import violations
+from tools.browser import CHROMIUM, opened
+
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-         "--disable-component-update --disable-sync").split()
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +36,8 @@ def browser(book):
     """A browser and the address of the book on this machine."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(book)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium, f"http://127.0.0.1:{server.server_port}/"
-        chromium.close()
-    server.shutdown()
+    with opened(book) as found:
+        yield found
 
 
 def test_addresses_follow_the_mirror_rule(pages):
@@ -359,14 +345,9 @@ def test_every_chapter_can_be_opened_elsewhere(book):
 @pytest.mark.parametrize("name", ["index.html", "nn/callbacks.html", "algorithms/bandits.html", "search.html", "404.html", "api/architectures.runtime.html",
                                   "reference/speed.html"])
 def test_no_serious_violation_of_accessibility(browser, name):
-    """axe-core on one page of each kind; formulas are left to MathJax, whose own tests cover them."""
-    import axe_playwright_python
-
+    """One page of each kind; `make accessibility` looks at all of them."""
     chromium, address = browser
     page = chromium.new_page()
     page.goto(address + name)
-    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
-    found = page.evaluate("""axe.run({exclude: [["mjx-container"]]}, {resultTypes: ["violations"]}).then((r) => r.violations.map(
-        (v) => [v.id, v.impact, v.nodes[0].html.slice(0, 150)]))""")
-    assert [v for v in found if v[1] in ("serious", "critical")] == []
+    assert violations(page) == []
     page.close()

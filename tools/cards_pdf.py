@@ -2,19 +2,15 @@
 
 Headless Chromium prints the page as it stands: two columns, text that can be searched, links to the published book.
 """
-import functools
-import http.server
-import shutil
 import sys
-import threading
 from pathlib import Path
 
 import yaml
 
+from tools.browser import CHROMIUM, opened
 from tools.notebooks import ROOT
 
 PAGE = "reference/cheat_cards.html"
-FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update".split()
 PRINT_CSS = """
 .bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .header-article, .prev-next-area, .bd-footer, footer,
 .page-links, .cheat-bar, .headerlink, .skip-link, #pst-back-to-top { display: none !important; }
@@ -31,27 +27,18 @@ h3 + p { display: none; }
 
 def print_cards(html: Path) -> list[Path]:
     """Write cheat-cards-a4.pdf and cheat-cards-letter.pdf beside the page; return their paths."""
-    from playwright.sync_api import sync_playwright
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     published = config["sphinx"]["config"]["html_baseurl"]
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     found = []
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=FLAGS)
+    with opened(html) as (browser, address):
         page = browser.new_context(color_scheme="light").new_page()
-        page.goto(f"http://127.0.0.1:{server.server_port}/{PAGE}")
+        page.goto(address + PAGE)
         page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
         page.evaluate("MathJax.startup.promise.then(() => true)")
         page.add_style_tag(content=PRINT_CSS)
         page.evaluate("""([here, there]) => document.querySelectorAll("main a[href]").forEach((a) => {
             if (a.href.startsWith(here)) a.href = a.href.replace(here, there); })""",
-                      [f"http://127.0.0.1:{server.server_port}/", published])
+                      [address, published])
         footer = ('<div style="font-size:7px;width:100%;padding:0 10mm;text-align:center">mlcheat &middot; '
                   '<span class="pageNumber"></span> of <span class="totalPages"></span></div>')
         for paper in ("A4", "Letter"):
@@ -59,8 +46,6 @@ def print_cards(html: Path) -> list[Path]:
             page.pdf(path=str(path), format=paper, print_background=True, display_header_footer=True, header_template="<span></span>",
                      footer_template=footer, margin={"top": "10mm", "bottom": "12mm", "left": "10mm", "right": "10mm"}, tagged=True)
             found.append(path)
-        browser.close()
-    server.shutdown()
     return found
 
 
@@ -79,7 +64,7 @@ def main(folder: str) -> int:
     if not (html / PAGE).exists():
         print(f"cards: {html / PAGE} is not there; run `make book` first", file=sys.stderr)
         return 1
-    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+    if CHROMIUM is None:
         print("cards: no chromium on this machine; on Debian: apt-get install chromium", file=sys.stderr)
         return 1
     paths = print_cards(html)
