@@ -214,6 +214,9 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
             check_classification_targets(y)
             classes = np.unique(y)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if weight is not None and not weight.any():    # scikit-learn 1.9 says so itself
+            raise ValueError("Sample weights must contain at least one non-zero "
+                             "number.")
         self.classes_ = classes
         self._update(X, _encode(self, y), weight, first)
         return self

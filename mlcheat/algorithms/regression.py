@@ -45,8 +45,11 @@ def _weights(sample_weight: ArrayLike | None, X: NDArray) -> NDArray | None:
     """Weights of the rows, none negative and not all zero; None stays None."""
     if sample_weight is None:
         return None
-    return _check_sample_weight(sample_weight, X, dtype=np.float64,
-                                ensure_non_negative=True)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64,
+                                  ensure_non_negative=True)
+    if not weight.any():                             # scikit-learn says so itself from 1.9 on
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight
 
 
 def _number(name: str, value, *, above: float = -np.inf, least: float = -np.inf,

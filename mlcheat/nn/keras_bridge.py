@@ -255,6 +255,8 @@ class _Converter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")                    # Keras warns of lambdas
             settings = theirs.get_config() | {"dtype": self.dtype}
+        if "output_padding" in known:                          # missing there before Keras 3.15
+            settings["output_padding"] = theirs.output_padding
         for key, value in settings.items():
             if value == "channels_first":
                 raise _cannot(theirs.name, "channels_first",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scipy.stats
+import sklearn
 import sklearn.metrics
 import sklearn.tree
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from mlcheat.algorithms.decision_trees import (C45Classifier, DecisionTreeClassifier, DecisionTreeRegressor, ID3Classifier,
                                                Node, Split, best_split, cart, email_tree, entropy, export_text, gain_ratio,
@@ -52,6 +54,16 @@ def assert_same_tree(a, b, atol=1e-9):
     for name in ("impurity", "value", "weighted_n_node_samples"):
         assert getattr(a, name).shape == getattr(b, name).shape
         assert np.allclose(getattr(a, name), getattr(b, name), rtol=1e-9, atol=atol), name
+
+
+def skip_before_1_8(reason):
+    if parse_version(sklearn.__version__) < parse_version("1.8"):
+        pytest.skip(f"scikit-learn before 1.8 {reason}")
+
+
+def skip_where_the_weighted_median_is_wrong(criterion, y):
+    if criterion == "absolute_error" and len(y) > 2:
+        skip_before_1_8("misses the best split by weighted absolute error (its issue #32099, mended by #32100)")
 
 
 def untie(y):
@@ -284,6 +296,7 @@ BUNDLED = ["iris", "wine", "breast cancer", "digits"]
 @pytest.mark.parametrize("name, criterion", [(n, c) for n in LABELS for c in CLASSIFY] + [(n, c) for n in NUMERIC for c in REGRESS])
 def test_same_tree_as_scikit_learn_where_nothing_ties(name, criterion, options):
     X, y = simulated(name)
+    skip_where_the_weighted_median_is_wrong(criterion, y)
     w = None if criterion == "squared_error" else untie(y)
     a, b = (make(criterion, **options).fit(X, y, sample_weight=w) for make in (ours, theirs))
     assert_same_tree(a.tree_, b.tree_, atol=1e-5 if name == "offset" else 1e-9)    # scikit-learn loses digits there
@@ -371,6 +384,7 @@ def test_weighted_trees_of_scikit_learn(criterion):
     rng = np.random.default_rng(7)
     X = rng.normal(size=(300, 4))
     y = np.digitize(X[:, 0] + rng.normal(size=300), [0, 1]) if criterion in CLASSIFY else X[:, 0] + rng.normal(size=300)
+    skip_where_the_weighted_median_is_wrong(criterion, y)
     w = rng.integers(0, 9, 300) / 8                                  # exact in binary: their sums are not blurred
     a, b = (make(criterion, min_samples_leaf=12).fit(X, y, sample_weight=w) for make in (ours, theirs))
     assert_same_tree(a.tree_, b.tree_)
@@ -435,6 +449,7 @@ def test_published_path_of_iris():
                                              ("moons", "gini"), ("friedman", "absolute_error")])
 def test_path_and_pruned_trees(name, criterion):
     X, y = simulated(name)
+    skip_where_the_weighted_median_is_wrong(criterion, y)
     options = {"min_samples_leaf": 1 if name == "iris" else 8}
     w = untie(y) if name in ("moons", "friedman") else None
     a, b = (make(criterion, **options).cost_complexity_pruning_path(X, y, w) for make in (ours, theirs))
@@ -476,6 +491,7 @@ def test_gaps_go_to_the_better_side_as_in_scikit_learn(criterion):
             (X[:, full.feature[0]] <= full.threshold[0]) | (np.isnan(X[:, full.feature[0]]) & b) for b in (False, True))]
         assert side.index(min(side)) == int(full.missing_go_to_left[0]) and tree.score(X, y) > 0.4
     else:
+        skip_before_1_8("puts the last row without a gap on the wrong side at times (mended by its #32351)")
         a, b = (make(criterion, min_samples_leaf=20).fit(X, y, untie(y)) for make in (ours, theirs))
         assert_same_tree(a.tree_, b.tree_)
         new = rng.normal(size=(200, 4))

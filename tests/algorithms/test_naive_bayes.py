@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -17,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.fixes import parse_version
 
 from mlcheat.algorithms import naive_bayes as ours
 
@@ -28,6 +30,10 @@ DATA["words"] = (rng.choice(["ham", "spam"], 80), None)
 DATA["words"] = (rng.poisson(0.7, (80, 25)).astype(float), DATA["words"][0])
 COUNTS = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 ALL = ["GaussianNB", *COUNTS, "CategoricalNB"]
+
+
+def before(release):
+    return parse_version(sklearn.__version__) < parse_version(release)
 
 
 def pair(name, **settings):
@@ -44,12 +50,18 @@ def rows(name, X):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(name):
-    check_estimator(getattr(ours, name)())
+    wrong = {}
+    if name == "CategoricalNB" and before("1.7.1"):
+        wrong = {"check_positive_only_tag_during_fit": "the check itself subtracts a fraction from whole numbers in place"}
+    check_estimator(getattr(ours, name)(), expected_failed_checks=wrong)
 
 
 @pytest.mark.parametrize("cls", [ours.LinearDiscriminantAnalysis, ours.QuadraticDiscriminantAnalysis])
 def test_check_estimator_of_discriminants(cls):
-    check_estimator(cls(reg_param=0.1) if cls is ours.QuadraticDiscriminantAnalysis else cls())
+    wrong = {}
+    if cls is ours.QuadraticDiscriminantAnalysis and before("1.8"):
+        wrong = {"check_dtype_object": "the check draws 7 rows of 10 features for a class, singular also for scikit-learn from 1.8 on"}
+    check_estimator(cls(reg_param=0.1) if cls is ours.QuadraticDiscriminantAnalysis else cls(), expected_failed_checks=wrong)
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -112,6 +124,8 @@ def test_discriminants_equal_scikit_learn(data, settings):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(a.decision_function(X), b.decision_function(X), rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), rtol=1e-7, atol=1e-10)
+    if before("1.8"):
+        pytest.skip("covariances of scikit-learn's QuadraticDiscriminantAnalysis before 1.8 are divided by n - 1, since then by n")
     for reg in (0.0, 0.2) if data not in ("simulated", "cancer") else (0.2,):     # redundant features: singular without regularisation
         a, b = ours.QuadraticDiscriminantAnalysis(reg_param=reg, **settings), their_da.QuadraticDiscriminantAnalysis(reg_param=reg, **settings)
         np.testing.assert_allclose(a.fit(X, y).predict_log_proba(X), b.fit(X, y).predict_log_proba(X), rtol=1e-7, atol=1e-7)

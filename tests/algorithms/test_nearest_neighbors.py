@@ -6,6 +6,7 @@ import pytest
 import scipy.spatial
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import __version__ as joblib_version
 from joblib import parallel_config
 from joblib._parallel_backends import ThreadingBackend
 from joblib.parallel import register_parallel_backend
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.fixes import parse_version
 
 from mlcheat.algorithms import nearest_neighbors as ours
 
@@ -224,6 +226,8 @@ class Counting(ThreadingBackend):
         return super().apply_async(func, callback)
 
 
+@pytest.mark.skipif(parse_version(joblib_version) < parse_version("1.3.2"),
+                    reason="Parallel(n_jobs=None) of joblib before 1.3.2 takes one worker whatever parallel_config says")
 def test_the_work_goes_to_whatever_backend_is_set():
     register_parallel_backend("counting", Counting)
     X, y = rng.normal(size=(3000, 5)), rng.integers(0, 3, 3000)

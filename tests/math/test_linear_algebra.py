@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.linalg import LinAlgError
 from sklearn.decomposition import PCA
+from sklearn.utils.fixes import parse_version
 
 import mlcheat.math.linear_algebra as module
 from mlcheat.math.linear_algebra import (angle, broadcast_shapes, cholesky, cond, cosine_similarity, det, dot, eigh,
@@ -179,7 +180,8 @@ def test_rank_null_space_and_pseudoinverse(a):
     if not 1e-100 < np.abs(a).max(initial=1.0) < 1e100:
         return                                               # NumPy itself is not to be trusted there
     rank = matrix_rank(a)
-    assert rank == np.linalg.matrix_rank(a) and isinstance(rank, int)
+    knows = a.size or parse_version(np.__version__) >= parse_version("2.4.5")      # before, NumPy's fails for matrices without entries
+    assert rank == (np.linalg.matrix_rank(a) if knows else 0) and isinstance(rank, int)
     basis = null_space(a)
     assert basis.shape == (a.shape[1], a.shape[1] - rank)
     assert_orthonormal(basis)

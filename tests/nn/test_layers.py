@@ -99,8 +99,9 @@ IDS = [c[0] for c in CASES]
 @pytest.mark.parametrize("make, theirs, options, shape", [c[1:] for c in CASES], ids=IDS)
 def test_agrees_with_keras(keras, tf, make, theirs, options, shape):
     ours, theirs, x = make(seed=1), getattr(keras.layers, theirs)(**options), data(shape, dtype="float32")
-    inputs = [tf.Variable(a) for a in as_list(x)]
+    inputs = [tf.constant(a) for a in as_list(x)]          # Keras 3.12 cannot merge variables of unequal rank
     with tf.GradientTape() as tape:
+        tape.watch(inputs)
         y = theirs(inputs if isinstance(shape, list) else inputs[0])
         if theirs.weights:
             ours.build(shape)
