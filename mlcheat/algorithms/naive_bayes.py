@@ -570,13 +570,14 @@ class QuadraticDiscriminantAnalysis(_Discriminant):
     Raises
     ------
     ValueError
-        If there is one class only, a class has one row, or its covariance matrix is singular and `reg_param` is 0.
+        If there is one class only, a class has one row or fewer rows than features, or its covariance matrix is
+        singular and `reg_param` is 0.
 
     Notes
     -----
     Covariances are divided by n, as in scikit-learn 1.9.
     Use when classes are clouds of different shapes and rows are many.
-    Avoid when a class has fewer rows than features, unless `reg_param` is above 0.
+    Avoid when a class has fewer rows than features: it is refused, whatever `reg_param` is.
 
     References
     ----------
@@ -605,8 +606,9 @@ class QuadraticDiscriminantAnalysis(_Discriminant):
             _, s, vt = np.linalg.svd(centred, full_matrices=False)
             scale = (1 - self.reg_param) * s * s / count[c] + self.reg_param
             if len(scale) < X.shape[1] or scale.min() <= 1e-12 * max(scale.max(), 1e-300):
+                advice = " or raise reg_param" if len(scale) == X.shape[1] else ""
                 raise ValueError(f"the covariance matrix of class {name} is singular ({count[c]} rows, {X.shape[1]} features): "
-                                 "leave out features or raise reg_param")
+                                 f"leave out features{advice}")
             self.rotations_.append(vt.T)
             self.scalings_.append(scale)
         return self
