@@ -1,4 +1,4 @@
-"""`python -m bench [item ...] [--size small|standard|large] [--growth]`: measure, print the table, store the results."""
+"""`python -m bench [item ...] [--size small|standard|large] [--growth | --threads]`: measure, print the table, store the results."""
 import argparse
 import importlib
 import pkgutil
@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--size", default="standard", choices=["small", "standard", "large"])
     parser.add_argument("--dry-run", action="store_true", help="print only; leave the stored results as they are")
     parser.add_argument("--growth", action="store_true", help="time and memory from 1e3 to 1e6 rows instead of ratios")
+    parser.add_argument("--threads", action="store_true", help="our time with two BLAS threads, relative to one")
     arguments = parser.parse_args()
     known = items()
     if unknown := [name for name in arguments.item if name not in known]:
@@ -32,6 +33,14 @@ def main() -> int:
                 print(f"{name:<24} " + ", ".join(f"{g.n:.0e}: {g.ours:.3g} s, {g.theirs:.3g} s" for g in grown), flush=True)
                 if not arguments.dry_run:
                     harness.store(grown=grown)
+        return 0
+    if arguments.threads:
+        for name in arguments.item or known:
+            if known[name].possible:
+                ratio = harness.two_threads(known[name])
+                print(f"{name:<24} {ratio:6.2f}", flush=True)
+                if not arguments.dry_run:
+                    harness.store(threads={name: ratio})
         return 0
     results, failures = [], []
     for name in arguments.item or known:

@@ -76,8 +76,21 @@ def _seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def _pairs(ours: Callable[[], Any], theirs: Callable[[], Any], budget: float, least: int, most: int) -> list[tuple[float, float]]:
+    """Times of both, alternating which goes first, until `budget` seconds are spent (at least `least` pairs)."""
+    pairs, spent = [], 0.0
+    while len(pairs) < least or (spent < budget and len(pairs) < most):
+        if len(pairs) % 2:
+            a, b = _seconds(ours), _seconds(theirs)
+        else:
+            b, a = _seconds(theirs), _seconds(ours)
+        pairs.append((a, b))
+        spent += a + b
+    return pairs
+
+
 def measure(item: Item, size: str = "standard", *, budget: float = 4.0, least: int = 7, most: int = 200) -> Result:
-    """Interleaved pairs until `budget` seconds are spent (at least `least` pairs); medians and quartiles of the ratio."""
+    """Interleaved pairs; medians and quartiles of the ratio."""
     from threadpoolctl import threadpool_limits
 
     if size not in item.sizes:
@@ -87,19 +100,27 @@ def measure(item: Item, size: str = "standard", *, budget: float = 4.0, least: i
         complaints = case.compare(case.ours(), case.theirs())             # also the warm-up
         if complaints:
             raise QualityError(f"{item.name} ({size}): " + "; ".join(complaints))
-        pairs, spent = [], 0.0
-        while len(pairs) < least or (spent < budget and len(pairs) < most):
-            if len(pairs) % 2:
-                a, b = _seconds(case.ours), _seconds(case.theirs)
-            else:
-                b, a = _seconds(case.theirs), _seconds(case.ours)
-            pairs.append((a, b))
-            spent += a + b
-    ratios = [a / b for a, b in pairs]
-    low, ratio, high = statistics.quantiles(ratios, n=4)
+        pairs = _pairs(case.ours, case.theirs, budget, least, most)
+    low, ratio, high = statistics.quantiles([a / b for a, b in pairs], n=4)
     return Result(item.name, item.what, item.reference, size, item.target, round(ratio, 3), round(low, 3), round(high, 3),
                   round(1e3 * statistics.median(a for a, _ in pairs), 3),
                   round(1e3 * statistics.median(b for _, b in pairs), 3), len(pairs))
+
+
+def two_threads(item: Item, *, budget: float = 3.0, least: int = 7, most: int = 200) -> float:
+    """Our time at the standard size with two BLAS threads, relative to one; interleaved, the median."""
+    from threadpoolctl import threadpool_limits
+
+    def limited(count: int) -> Callable[[], Any]:
+        def run():
+            with threadpool_limits(count):
+                return case.ours()
+        return run
+
+    with threadpool_limits(1):
+        case = item.make(**item.sizes["standard"])
+    pairs = _pairs(limited(2), limited(1), budget, least, most)
+    return round(statistics.median(a / b for a, b in pairs), 3)
 
 
 @dataclass(frozen=True)
@@ -186,7 +207,7 @@ def geometric_mean(results: list[dict]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
 
 
-def store(results: list[Result] = (), path: Path = RESULTS, grown: list[Grown] = ()) -> None:
+def store(results: list[Result] = (), path: Path = RESULTS, grown: list[Grown] = (), threads: dict[str, float] | None = None) -> None:
     """Put the results into the file, in place of older ones of the same item and size (growth: of the same item)."""
     old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     new = [r.__dict__ for r in results]
@@ -196,6 +217,7 @@ def store(results: list[Result] = (), path: Path = RESULTS, grown: list[Grown] =
     names = {g.name for g in grown}
     longer = sorted([g for g in old.get("growth", []) if g["name"] not in names] + [g.__dict__ for g in grown],
                     key=lambda g: (g["name"], g["n"]))
-    text = json.dumps({"machine": machine(), "results": merged, "growth": longer}, indent=1) + "\n"
+    text = json.dumps({"machine": machine(), "results": merged, "growth": longer,
+                       "two_threads": old.get("two_threads", {}) | (threads or {})}, indent=1) + "\n"
     path.with_suffix(".tmp").write_text(text, encoding="utf-8")
     path.with_suffix(".tmp").replace(path)

@@ -54,6 +54,18 @@ def test_every_item_is_as_good_as_its_peer_at_the_small_size(name):
     assert case.compare(case.ours(), case.theirs()) == []
 
 
+def test_two_threads_are_compared_with_one(tmp_path):
+    from threadpoolctl import threadpool_info
+
+    seen = []
+    ratio = harness.two_threads(item(lambda: seen.append(max(p["num_threads"] for p in threadpool_info())), int), budget=0.0, least=2)
+    assert seen == [1, 2, 2, 1] and ratio > 0
+    path = tmp_path / "results.json"
+    harness.store(threads={"demo": ratio}, path=path)
+    harness.store([harness.measure(item(int, int), budget=0.0)], path)
+    assert json.loads(path.read_text())["two_threads"] == {"demo": ratio}
+
+
 def test_growth_ends_before_a_fit_takes_too_long_and_its_slope_is_the_exponent():
     calls = []
     slow = Item("demo", "a demo", "a peer", 1.0, {"standard": {"n": 1}}, lambda n: Case(

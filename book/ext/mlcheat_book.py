@@ -235,6 +235,10 @@ def speed_page() -> str:
              charts.ratios(results), "", "Blue bars are faster than the peer, orange ones slower; the small mark is the target.", "",
              "## Each row", "", harness.table(results), "", "## What decides", "",
              *[f"- **{r['what']}**: {notes.get(r['name'], '')}" for r in sorted(standard, key=lambda r: r["ratio"])], ""]
+    if threads := stored.get("two_threads"):
+        what = {name: item.what for name, item in items().items()}
+        lines += ["## Two threads", "", "Our time with two BLAS threads, relative to one:", "", "| item | ratio |", "|:---|---:|",
+                  *[f"| {what[name]} | {ratio:.2f} |" for name, ratio in sorted(threads.items(), key=lambda pair: pair[1])], ""]
     if grown:
         lines += ["## Growth", "", "One fit from 1,000 to 1,000,000 rows, as far as it takes less than 15 seconds; blue is ours, orange the "
                   "peer's. The exponents are the slopes of the last three points.", "", charts.growths(grown), "",
